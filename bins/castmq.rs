@@ -1,0 +1,2 @@
+//! castmq
+fn main() {}

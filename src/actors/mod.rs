@@ -1,0 +1,3 @@
+//! Everything that lives: the supervision kernel and the trees of nameserver and broker.
+
+pub mod supervision;

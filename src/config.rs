@@ -1,0 +1,1 @@
+//! What the binaries are told: files, environment, command line.

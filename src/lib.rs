@@ -1,0 +1,18 @@
+//! CastMQ: RocketMQ rebuilt in Rust as a tree of supervised actors.
+//!
+//! # Layout
+//! Three layers, one direction; each may use only those named before it.
+//! - [`protocol`]: frames, headers, codes, typed requests, message and body formats. No I/O, no clocks.
+//! - [`store`]: mapped files, commit log, consume queues, recovery. Plain types with one owner.
+//! - [`actors`]: everything that lives: the supervision kernel, the nameserver, the broker.
+//!
+//! [`config`] reads what the binaries under `bins/` are told. The road of a message through these
+//! files is told in ARCHITECTURE.md.
+
+#[cfg(feature = "server")]
+pub mod actors;
+#[cfg(feature = "server")]
+pub mod config;
+pub mod protocol;
+#[cfg(feature = "server")]
+pub mod store;

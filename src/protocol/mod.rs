@@ -1,0 +1,1 @@
+//! The wire: frames, headers, codes, typed requests and responses, message and body formats.

@@ -1,0 +1,1 @@
+//! The files: mapped files, commit log, consume queues, checkpoint, recovery.
