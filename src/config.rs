@@ -1,1 +1,0 @@
-//! What the binaries are told: files, environment, command line.
