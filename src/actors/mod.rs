@@ -1,3 +1,4 @@
 //! Everything that lives: the supervision kernel and the trees of nameserver and broker.
 
+pub mod remoting;
 pub mod supervision;

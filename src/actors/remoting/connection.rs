@@ -1,0 +1,219 @@
+//! The actor of one connection: a reading and a writing future, which end together.
+
+use std::{io, net::SocketAddr, sync::Arc};
+
+use bytes::BytesMut;
+use tokio::{
+    net::{
+        TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    sync::mpsc::UnboundedReceiver,
+};
+
+use super::{
+    Request, Responder, Service,
+    listener::Seat,
+    outbox::{Outgoing, Unwritten},
+    peer::Peer,
+};
+use crate::{
+    actors::supervision::{Behaviour, Clock, Cx, Readiness},
+    protocol::frame::{Frame, FrameError},
+};
+
+crate::messages! {
+    /// What a connection is told, by its own futures.
+    pub(super) enum ConnectionMessage {
+        /// One of its futures came to its end.
+        Ended(Result<(), Ending>),
+    }
+}
+
+/// Why a connection ended, other than by the other side's closing it.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Ending {
+    /// What arrived is no frame: there is no next one to find.
+    #[error("not a frame: {0}")]
+    Frame(#[from] FrameError),
+    /// The network said no.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// The first read of a connection is offered this much; reads that fill what they are offered are offered
+/// twice as much next time.
+const SMALLEST_READ: usize = 4 << 10;
+const LARGEST_READ: usize = 256 << 10;
+/// Answers that are encoded before a write.
+const MOST_ANSWERS: usize = 1_024;
+/// Bytes that are encoded before a write.
+const ENOUGH_BYTES: usize = 256 << 10;
+
+pub(super) struct Connection<S: Service> {
+    service: Arc<S>,
+    peer: Arc<Peer>,
+    halves: Option<(OwnedReadHalf, OwnedWriteHalf, UnboundedReceiver<Outgoing>)>,
+    /// Its place among the connections that are allowed at a time.
+    _seat: Seat,
+}
+
+impl<S: Service> Connection<S> {
+    pub(super) fn new(
+        service: Arc<S>,
+        stream: TcpStream,
+        peer: Arc<Peer>,
+        outgoing: UnboundedReceiver<Outgoing>,
+        seat: Seat,
+    ) -> Self {
+        let (read, write) = stream.into_split();
+        Self { service, peer, halves: Some((read, write, outgoing)), _seat: seat }
+    }
+}
+
+impl<S: Service> Behaviour for Connection<S> {
+    type Message = ConnectionMessage;
+    const KIND: &'static str = "connection";
+
+    fn started(&mut self, cx: &mut Cx<'_, Self>) -> Readiness {
+        if let Some((read, write, outgoing)) = self.halves.take() {
+            let (service, peer, clock) = (self.service.clone(), self.peer.clone(), cx.clock().clone());
+            cx.spawn(async move { ConnectionMessage::Ended(serve(read, &*service, &peer, &clock).await) });
+            let peer = self.peer.clone();
+            cx.spawn(async move { ConnectionMessage::Ended(write_all(write, outgoing, &peer).await) });
+        }
+        Readiness::Ready
+    }
+
+    fn handle(&mut self, ConnectionMessage::Ended(how): ConnectionMessage, cx: &mut Cx<'_, Self>) {
+        match how {
+            Ok(()) => {}
+            Err(Ending::Io(error)) => tracing::debug!(peer = %self.peer.remote(), %error, "connection ended"),
+            Err(error) => tracing::warn!(peer = %self.peer.remote(), %error, "connection closed"),
+        }
+        cx.stop();
+    }
+
+    fn stop(&mut self, _cx: &mut Cx<'_, Self>) -> Readiness {
+        self.peer.close();
+        Readiness::Later
+    }
+
+    fn observe(&self) -> String {
+        self.peer.remote().to_string()
+    }
+}
+
+impl<S: Service> Drop for Connection<S> {
+    fn drop(&mut self) {
+        self.peer.end();
+        self.service.closed(&self.peer);
+    }
+}
+
+/// Reads, decodes and serves until the other side closes.
+async fn serve<S: Service>(
+    read: OwnedReadHalf,
+    service: &S,
+    peer: &Arc<Peer>,
+    clock: &Clock,
+) -> Result<(), Ending> {
+    let mut buffer = BytesMut::new();
+    let mut offer = SMALLEST_READ;
+    loop {
+        peer.eased().await;
+        read.readable().await?;
+        buffer.reserve(offer);
+        let room = buffer.capacity() - buffer.len();
+        match read.try_read_buf(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(count) if count >= room.min(offer) => offer = (offer * 2).min(LARGEST_READ),
+            Ok(count) if count < offer / 4 => offer = (offer / 2).max(SMALLEST_READ),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+            Err(error) => return Err(error.into()),
+        }
+        peer.active(clock.now());
+        let mut requests = Vec::new();
+        // What arrived whole before a broken frame is served all the same.
+        let outcome = take_frames(&mut buffer, peer, &mut requests);
+        if !requests.is_empty() {
+            service.serve(requests).await;
+        }
+        outcome?;
+        if buffer.is_empty() {
+            // An idle connection holds no buffer.
+            buffer = BytesMut::new();
+        }
+    }
+}
+
+fn take_frames(
+    buffer: &mut BytesMut,
+    peer: &Arc<Peer>,
+    requests: &mut Vec<Request>,
+) -> Result<(), FrameError> {
+    while let Some(frame) = Frame::decode(buffer)? {
+        if frame.header.is_response() {
+            peer.answered(frame);
+        } else {
+            let reply = Responder::new(peer, &frame.header);
+            requests.push(Request { header: frame.header, body: frame.body, peer: peer.clone(), reply });
+        }
+    }
+    Ok(())
+}
+
+/// Writes what the outbox holds, as much as possible at once, until it says to close.
+async fn write_all(
+    write: OwnedWriteHalf,
+    mut outgoing: UnboundedReceiver<Outgoing>,
+    peer: &Peer,
+) -> Result<(), Ending> {
+    let mut unwritten = Unwritten::default();
+    let mut things = Vec::new();
+    let mut open = true;
+    while open || !unwritten.is_empty() {
+        if unwritten.is_empty() {
+            unwritten.shrink();
+            if outgoing.recv_many(&mut things, MOST_ANSWERS).await == 0 {
+                return Ok(());
+            }
+        }
+        loop {
+            for thing in things.drain(..) {
+                let body = match &thing {
+                    Outgoing::Frame { body, .. } => body.iter().map(bytes::Bytes::len).sum(),
+                    Outgoing::Sent(_) | Outgoing::Close => 0,
+                };
+                open &= unwritten.push(thing);
+                peer.body_written(body);
+            }
+            match outgoing.try_recv() {
+                Ok(thing) if open && unwritten.len() < ENOUGH_BYTES => things.push(thing),
+                Ok(thing) => {
+                    things.push(thing);
+                    break;
+                }
+                Err(_) => break,
+            }
+        }
+        write.writable().await?;
+        match unwritten.write(|slices| write.try_write_vectored(slices)) {
+            Ok(0) => return Err(io::Error::from(io::ErrorKind::WriteZero).into()),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+/// Sets what RocketMQ's servers set on a socket (fact sheet: remoting 1.1), and makes it a tokio one of the
+/// calling thread.
+pub(super) fn adopt(stream: std::net::TcpStream) -> io::Result<(TcpStream, SocketAddr, SocketAddr)> {
+    stream.set_nonblocking(true)?;
+    stream.set_nodelay(true)?;
+    let (remote, local) = (stream.peer_addr()?, stream.local_addr()?);
+    Ok((TcpStream::from_std(stream)?, remote, local))
+}
