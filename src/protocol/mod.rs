@@ -7,3 +7,4 @@ pub mod fields;
 pub mod frame;
 pub mod header;
 pub mod language;
+pub mod requests;
