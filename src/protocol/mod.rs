@@ -2,18 +2,18 @@
 
 #![warn(clippy::indexing_slicing)]
 
+pub mod batch;
+pub mod cluster;
 pub mod codes;
+pub mod connection;
+pub mod data_version;
 pub mod fields;
 pub mod frame;
 pub mod header;
-pub mod language;
-pub mod batch;
-pub mod cluster;
-pub mod connection;
-pub mod data_version;
 pub mod heartbeat;
 pub mod json;
 pub mod kv;
+pub mod language;
 pub mod lock;
 pub mod mapping;
 pub mod message;
@@ -22,6 +22,7 @@ pub mod offsets;
 pub mod properties;
 pub mod record;
 pub mod register;
+pub mod requests;
 pub mod route;
 pub mod stats;
 pub mod subscription;

@@ -1,11 +1,6 @@
 //! What waits to be written to a connection, and how it becomes bytes.
 
-use std::{
-    collections::VecDeque,
-    io::IoSlice,
-    net::SocketAddr,
-    sync::Arc,
-};
+use std::{collections::VecDeque, io::IoSlice, net::SocketAddr, sync::Arc};
 
 use bytes::{Buf, Bytes, BytesMut};
 
