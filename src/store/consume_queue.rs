@@ -250,6 +250,9 @@ impl ConsumeQueue {
         disk.create_dir(dir).map_err(StoreError::io("make the directory", dir))?;
         let path = dir.join(file_name(base));
         let file = disk.create_sparse(&path, *file_size as u64).map_err(StoreError::io("make", &path))?;
+        if self.bases.is_empty() {
+            self.state.mark_new_dir();
+        }
         self.open = Some((base, file));
         self.bases.push_back(base);
         Ok(())
@@ -463,14 +466,18 @@ impl ConsumeQueue {
 /// Forces a queue's unsynced units to the device, whoever owns it.
 pub(super) fn flush(files: &QueueFiles, state: &QueueState) -> Result<(), StoreError> {
     let Some(from) = state.take_dirty() else { return Ok(()) };
-    let outcome = sync_from(files, from);
+    let is_new_dir = state.take_new_dir();
+    let outcome = sync_from(files, from, is_new_dir);
     if outcome.is_err() {
+        if is_new_dir {
+            state.mark_new_dir();
+        }
         state.mark_dirty(from);
     }
     outcome
 }
 
-fn sync_from(files: &QueueFiles, from: QueueOffset) -> Result<(), StoreError> {
+fn sync_from(files: &QueueFiles, from: QueueOffset, is_new_dir: bool) -> Result<(), StoreError> {
     let QueueFiles { disk, dir, file_size } = files;
     let position = from.0 * UNIT_SIZE as i64;
     for entry in disk.list(dir).map_err(StoreError::io("list", dir))? {
@@ -482,7 +489,11 @@ fn sync_from(files: &QueueFiles, from: QueueOffset) -> Result<(), StoreError> {
         let file = disk.open(&path).map_err(StoreError::io("open", &path))?;
         disk.sync_file(&path, &file).map_err(StoreError::io("sync", &path))?;
     }
-    disk.sync_dir(dir).map_err(StoreError::io("sync the directory", dir))
+    // A new queue's directory hangs in the topic's, and that in `consumequeue`.
+    for dir in dir.ancestors().take(if is_new_dir { 3 } else { 1 }) {
+        disk.sync_dir(dir).map_err(StoreError::io("sync the directory", dir))?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

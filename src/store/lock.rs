@@ -28,7 +28,8 @@ fn open_stores() -> MutexGuard<'static, BTreeSet<PathBuf>> {
 #[derive(Debug)]
 pub struct StoreLock {
     root: PathBuf,
-    _file: File,
+    /// Always there until the drop.
+    file: Option<File>,
 }
 
 impl StoreLock {
@@ -52,14 +53,16 @@ impl StoreLock {
         }
         file.write_all_at(LOCK_TEXT, 0).map_err(StoreError::io("write", &path))?;
         stores.insert(root.clone());
-        Ok(StoreLock { root, _file: file })
+        Ok(StoreLock { root, file: Some(file) })
     }
 }
 
 impl Drop for StoreLock {
     fn drop(&mut self) {
-        // The set is held while the file closes after it: nobody can see the root free and the file locked.
-        open_stores().remove(&self.root);
+        // Closing the descriptor gives up the process's lock, so nobody may open the root in between.
+        let mut stores = open_stores();
+        drop(self.file.take());
+        stores.remove(&self.root);
     }
 }
 

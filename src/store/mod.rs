@@ -8,7 +8,7 @@
 //! - [`commit_log`]: the one log of all topics, with its single writer and its many readers.
 //! - [`scan`]: whether the bytes at an offset are a whole record, padding, or neither.
 //! - [`dispatch`]: which consume queue unit a record becomes.
-//! - [`queue_table`], [`consume_queue`], [`offset_by_time`]: the queues that point into the log.
+//! - [`queue_table`], [`queue_path`], [`consume_queue`], [`offset_by_time`]: the queues that point into the log.
 //! - [`checkpoint`], [`lock`], [`config_file`]: the small files.
 //! - [`recovery`], [`store`]: what a start makes of the files, and the owner of it all.
 //!
@@ -28,13 +28,14 @@ pub mod lease;
 pub mod lock;
 pub mod mapped_file;
 pub mod offset_by_time;
+pub mod queue_path;
 pub mod queue_table;
-// pub mod recovery;
+pub mod recovery;
 pub mod scan;
 #[allow(clippy::module_inception)]
-// pub mod store;
+pub mod store;
 pub mod watermarks;
 
 pub use error::StoreError;
-// pub use store::{Store, StoreOptions};
+pub use store::{Store, StoreOptions};
 pub use watermarks::{PhysicalOffset, QueueOffset, Watermarks};

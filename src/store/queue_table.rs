@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use dashmap::DashMap;
 
@@ -20,6 +20,8 @@ pub struct QueueState {
     min: AtomicI64,
     /// The lowest offset of the consume queue that may not be on the device yet.
     dirty_from: AtomicI64,
+    /// Its directory is new, and perhaps not yet on the device.
+    new_dir: AtomicBool,
     pub(super) owner: Seat,
 }
 
@@ -30,6 +32,7 @@ impl Default for QueueState {
             dispatched: AtomicI64::new(0),
             min: AtomicI64::new(0),
             dirty_from: AtomicI64::new(CLEAN),
+            new_dir: AtomicBool::new(false),
             owner: Seat::default(),
         }
     }
@@ -65,6 +68,14 @@ impl QueueState {
     /// the note away comes after it too.
     pub(super) fn mark_dirty(&self, from: QueueOffset) {
         self.dirty_from.fetch_min(from.0, Ordering::AcqRel);
+    }
+
+    pub(super) fn mark_new_dir(&self) {
+        self.new_dir.store(true, Ordering::Release);
+    }
+
+    pub(super) fn take_new_dir(&self) -> bool {
+        self.new_dir.swap(false, Ordering::AcqRel)
     }
 
     /// Takes the note away: the caller syncs from the returned offset, and puts it back on failure.
