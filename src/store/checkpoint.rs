@@ -1,0 +1,120 @@
+//! How far each part of the store is safe, by store time (fact sheet: store 6). A start after a crash
+//! reads the log from there on.
+
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use super::disk::Disk;
+use super::error::StoreError;
+
+/// Size of the file; what follows the fields is zero.
+const FILE_SIZE: usize = 4096;
+const FIELDS: usize = 5;
+/// How much earlier than the marks a recovery begins, ms.
+const MARGIN_MS: i64 = 3000;
+
+/// The checkpoint file and its fields in memory. Times are ms since the epoch, 0 when unknown, and only
+/// ever rise.
+#[derive(Debug)]
+pub struct Checkpoint {
+    path: PathBuf,
+    disk: Arc<dyn Disk>,
+    file: File,
+    /// Store time of the last flushed record.
+    pub log: Mark,
+    /// Store time of the last record whose consume queue unit is flushed.
+    pub queues: Mark,
+    /// End time of the last full, flushed index file.
+    pub index: Mark,
+    /// On a slave: how far its master has flushed.
+    pub master_flushed: Mark,
+    /// How far the log is confirmed by replicas.
+    pub confirmed: Mark,
+}
+
+/// A field of the checkpoint.
+#[derive(Debug, Default)]
+pub struct Mark(AtomicI64);
+
+impl Mark {
+    /// Its value.
+    pub fn get(&self) -> i64 {
+        self.0.load(Ordering::Acquire)
+    }
+
+    /// Raises it; it reaches the file with the next [`Checkpoint::flush`].
+    pub fn advance(&self, to: i64) {
+        self.0.fetch_max(to, Ordering::AcqRel);
+    }
+}
+
+impl Checkpoint {
+    /// Opens or makes the file; one that is too short counts as empty.
+    pub fn open(disk: Arc<dyn Disk>, path: PathBuf) -> Result<Self, StoreError> {
+        let mut options = OpenOptions::new();
+        let file = options.read(true).write(true).create(true).truncate(false).open(&path);
+        let file = file.map_err(StoreError::io("open", &path))?;
+        let mut bytes = [0; FIELDS * 8];
+        let len = file.metadata().map_err(StoreError::io("read", &path))?.len();
+        if len >= bytes.len() as u64 {
+            file.read_exact_at(&mut bytes, 0).map_err(StoreError::io("read", &path))?;
+        }
+        let (fields, _) = bytes.as_chunks::<8>();
+        let mut marks = fields.iter().map(|field| Mark(AtomicI64::new(i64::from_be_bytes(*field))));
+        let mut next = || marks.next().unwrap_or_default();
+        Ok(Checkpoint {
+            log: next(),
+            queues: next(),
+            index: next(),
+            master_flushed: next(),
+            confirmed: next(),
+            path,
+            disk,
+            file,
+        })
+    }
+
+    /// The store time up to which log and queues are both safe, less a margin; 0 when unknown.
+    pub fn safe_until(&self) -> i64 {
+        (self.log.get().min(self.queues.get()) - MARGIN_MS).max(0)
+    }
+
+    /// Writes the fields and forces them to the device.
+    pub fn flush(&self) -> Result<(), StoreError> {
+        let mut bytes = [0; FILE_SIZE];
+        let marks = [&self.log, &self.queues, &self.index, &self.master_flushed, &self.confirmed];
+        let (fields, _) = bytes.as_chunks_mut::<8>();
+        fields.iter_mut().zip(marks).for_each(|(field, mark)| *field = mark.get().to_be_bytes());
+        self.file
+            .write_all_at(&bytes, 0)
+            .and_then(|()| self.disk.sync_file(&self.path, &self.file))
+            .map_err(StoreError::io("write", &self.path))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::disk::LocalDisk;
+
+    #[test]
+    fn fields_are_big_endian_and_survive_reopening() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("checkpoint");
+        let checkpoint = Checkpoint::open(Arc::new(LocalDisk), path.clone()).unwrap();
+        assert_eq!(checkpoint.safe_until(), 0);
+        checkpoint.log.advance(10_000);
+        checkpoint.queues.advance(9_000);
+        checkpoint.queues.advance(8_000);
+        checkpoint.flush().unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        assert_eq!(
+            (bytes.len(), &bytes[..16]),
+            (4096, &[0, 0, 0, 0, 0, 0, 39, 16, 0, 0, 0, 0, 0, 0, 35, 40][..])
+        );
+        assert_eq!(Checkpoint::open(Arc::new(LocalDisk), path).unwrap().safe_until(), 6_000);
+    }
+}

@@ -1,0 +1,150 @@
+//! What is known of each topic queue while no actor is there to know it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+
+use dashmap::DashMap;
+
+use super::lease::Seat;
+use super::watermarks::QueueOffset;
+
+/// Nothing of the queue waits for a sync.
+const CLEAN: i64 = i64::MAX;
+
+/// The numbers of one queue that outlive its owner.
+#[derive(Debug)]
+pub struct QueueState {
+    next: AtomicI64,
+    dispatched: AtomicI64,
+    min: AtomicI64,
+    /// The lowest offset of the consume queue that may not be on the device yet.
+    dirty_from: AtomicI64,
+    /// Its directory is new, and perhaps not yet on the device.
+    new_dir: AtomicBool,
+    pub(super) owner: Seat,
+}
+
+impl Default for QueueState {
+    fn default() -> Self {
+        QueueState {
+            next: AtomicI64::new(0),
+            dispatched: AtomicI64::new(0),
+            min: AtomicI64::new(0),
+            dirty_from: AtomicI64::new(CLEAN),
+            new_dir: AtomicBool::new(false),
+            owner: Seat::default(),
+        }
+    }
+}
+
+impl QueueState {
+    /// The offset that the next message appended to the log gets. Writer: who appends to the log.
+    pub fn next_offset(&self) -> QueueOffset {
+        QueueOffset(self.next.load(Ordering::Acquire))
+    }
+
+    /// Sets the offset of the next message: only after the one before has been appended.
+    pub fn set_next_offset(&self, next: QueueOffset) {
+        self.next.store(next.0, Ordering::Release);
+    }
+
+    /// The end of the consume queue: messages below are visible. Writer: its owner.
+    pub fn dispatched_next(&self) -> QueueOffset {
+        QueueOffset(self.dispatched.load(Ordering::Acquire))
+    }
+
+    /// The oldest message that the log still has. Writer: the consume queue's owner.
+    pub fn min_offset(&self) -> QueueOffset {
+        QueueOffset(self.min.load(Ordering::Acquire))
+    }
+
+    pub(super) fn publish(&self, min: QueueOffset, end: QueueOffset) {
+        self.min.store(min.0, Ordering::Release);
+        self.dispatched.store(end.0, Ordering::Release);
+    }
+
+    /// Notes that units from `from` on were written; called after the write, so that a flush which takes
+    /// the note away comes after it too.
+    pub(super) fn mark_dirty(&self, from: QueueOffset) {
+        self.dirty_from.fetch_min(from.0, Ordering::AcqRel);
+    }
+
+    pub(super) fn mark_new_dir(&self) {
+        self.new_dir.store(true, Ordering::Release);
+    }
+
+    pub(super) fn take_new_dir(&self) -> bool {
+        self.new_dir.swap(false, Ordering::AcqRel)
+    }
+
+    /// Takes the note away: the caller syncs from the returned offset, and puts it back on failure.
+    pub(super) fn take_dirty(&self) -> Option<QueueOffset> {
+        let from = self.dirty_from.swap(CLEAN, Ordering::AcqRel);
+        (from != CLEAN).then_some(QueueOffset(from))
+    }
+}
+
+/// All queues of the store by topic and queue id.
+#[derive(Debug, Default)]
+pub struct QueueTable {
+    topics: DashMap<String, BTreeMap<i32, Arc<QueueState>>>,
+}
+
+impl QueueTable {
+    /// The queue's state, if there is such a queue.
+    pub fn get(&self, topic: &str, queue_id: i32) -> Option<Arc<QueueState>> {
+        self.topics.get(topic)?.get(&queue_id).cloned()
+    }
+
+    /// The queue's state, made if need be.
+    pub fn get_or_create(&self, topic: &str, queue_id: i32) -> Arc<QueueState> {
+        if let Some(state) = self.get(topic, queue_id) {
+            return state;
+        }
+        self.topics.entry(topic.to_owned()).or_default().entry(queue_id).or_default().clone()
+    }
+
+    /// Forgets a queue.
+    pub fn remove(&self, topic: &str, queue_id: i32) {
+        if let Some(mut queues) = self.topics.get_mut(topic) {
+            queues.remove(&queue_id);
+        }
+        self.topics.remove_if(topic, |_, queues| queues.is_empty());
+    }
+
+    /// All queues at this moment, in no order.
+    pub fn snapshot(&self) -> Vec<(String, i32, Arc<QueueState>)> {
+        let mut all = Vec::new();
+        for topic in &self.topics {
+            all.extend(topic.value().iter().map(|(id, state)| (topic.key().clone(), *id, state.clone())));
+        }
+        all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_queue_has_one_state_until_it_is_removed() {
+        let table = QueueTable::default();
+        table.get_or_create("T", 1).set_next_offset(QueueOffset(5));
+        assert_eq!(table.get_or_create("T", 1).next_offset(), QueueOffset(5));
+        assert!(table.get("T", 2).is_none());
+        assert_eq!(table.snapshot().len(), 1);
+        table.remove("T", 1);
+        assert!(table.get("T", 1).is_none() && table.topics.is_empty());
+    }
+
+    #[test]
+    fn the_lowest_unsynced_offset_is_kept() {
+        let state = QueueState::default();
+        assert_eq!(state.take_dirty(), None);
+        state.mark_dirty(QueueOffset(9));
+        state.mark_dirty(QueueOffset(4));
+        assert_eq!(state.take_dirty(), Some(QueueOffset(4)));
+        assert_eq!(state.take_dirty(), None);
+    }
+}

@@ -1,0 +1,226 @@
+//! The owner of all files under one root. Its supervisor holds it in an `Arc` and lends the parts; a
+//! crashed borrower's successor borrows again.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use super::checkpoint::Checkpoint;
+use super::commit_log::{Appender, CommitLog};
+use super::consume_queue::{self, ConsumeQueue, FindEnd, QueueFiles};
+use super::disk::{Disk, LocalDisk};
+use super::dispatch::DispatchRules;
+use super::error::StoreError;
+use super::lock::{AbortMark, StoreLock};
+use super::queue_path::queue_dir;
+use super::queue_table::QueueTable;
+use super::recovery::{Progress, RecoveryReport, recover};
+use super::watermarks::{PhysicalOffset, Watermarks};
+
+const LOG_DIR: &str = "commitlog";
+const CHECKPOINT_FILE: &str = "checkpoint";
+
+/// Everything that a start has to know. File sizes must be those that wrote the files.
+#[derive(Debug, Clone)]
+pub struct StoreOptions {
+    /// `storePathRootDir`.
+    pub root: PathBuf,
+    /// `storePathCommitLog`, when the log does not lie under the root.
+    pub commit_log_dir: Option<PathBuf>,
+    /// `mappedFileSizeCommitLog`, in bytes.
+    pub commit_log_file_size: usize,
+    /// `mappedFileSizeConsumeQueue`, in bytes; rounded up to whole units.
+    pub consume_queue_file_size: usize,
+    /// `commitLogRecoverMaxNum`: how many log files a recovery after a crash goes back at most.
+    pub recover_max_files: usize,
+    /// What decides over consume queue units.
+    pub rules: DispatchRules,
+    /// The file system.
+    pub disk: Arc<dyn Disk>,
+}
+
+impl StoreOptions {
+    /// RocketMQ's defaults under `root`.
+    pub fn at(root: impl Into<PathBuf>) -> Self {
+        StoreOptions {
+            root: root.into(),
+            commit_log_dir: None,
+            commit_log_file_size: 1 << 30,
+            consume_queue_file_size: 300_000 * consume_queue::UNIT_SIZE,
+            recover_max_files: 10,
+            rules: DispatchRules::default(),
+            disk: Arc::new(LocalDisk),
+        }
+    }
+
+    pub(super) fn log_dir(&self) -> PathBuf {
+        self.commit_log_dir.clone().unwrap_or_else(|| self.root.join(LOG_DIR))
+    }
+
+    pub(super) fn queue_files(&self, topic: &str, queue_id: i32) -> Result<QueueFiles, StoreError> {
+        let dir = queue_dir(&self.root, topic, queue_id)?;
+        Ok(QueueFiles { disk: self.disk.clone(), dir, file_size: self.consume_queue_file_size })
+    }
+}
+
+/// How a store was closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Closed {
+    /// All is on the device; the next start trusts the files.
+    Clean,
+    /// So many bytes of the log are in no queue yet; the next start recovers as after a crash.
+    Behind(usize),
+}
+
+/// An open store: nobody else has its files.
+pub struct Store {
+    options: StoreOptions,
+    log: Arc<CommitLog>,
+    queues: Arc<QueueTable>,
+    checkpoint: Checkpoint,
+    abort: AbortMark,
+    /// Store time of the last record that is in all its queues, ms.
+    dispatched_timestamp: AtomicI64,
+    recovery: RecoveryReport,
+    /// Taken at the close, so that nothing is appended after it.
+    last_appender: OnceLock<Appender>,
+    _lock: StoreLock,
+}
+
+impl Store {
+    /// Locks the root, recovers what is in it, and goes on from there.
+    pub fn open(options: StoreOptions) -> Result<Self, StoreError> {
+        Store::open_with_progress(options, &mut |_, _| {})
+    }
+
+    /// [`Store::open`] that tells how far it is: bytes checked, bytes in all.
+    pub fn open_with_progress(
+        options: StoreOptions,
+        progress: &mut Progress<'_>,
+    ) -> Result<Self, StoreError> {
+        let disk = options.disk.clone();
+        let root = &options.root;
+        disk.create_dir(root).map_err(StoreError::io("make the directory", root))?;
+        let lock = StoreLock::take(root)?;
+        let abort = AbortMark::of(root);
+        let was_abnormal = abort.exists()?;
+        abort.set(disk.as_ref())?;
+        let checkpoint = Checkpoint::open(disk, root.join(CHECKPOINT_FILE))?;
+        let (log, queues, recovery) = recover(&options, &checkpoint, was_abnormal, progress)?;
+        Ok(Store {
+            dispatched_timestamp: AtomicI64::new(log.flushed_timestamp()),
+            options,
+            log: Arc::new(log),
+            queues: Arc::new(queues),
+            checkpoint,
+            abort,
+            recovery,
+            last_appender: OnceLock::new(),
+            _lock: lock,
+        })
+    }
+
+    /// What the start found.
+    pub fn recovery(&self) -> RecoveryReport {
+        self.recovery
+    }
+
+    /// With what it was opened.
+    pub fn options(&self) -> &StoreOptions {
+        &self.options
+    }
+
+    /// The log.
+    pub fn log(&self) -> &Arc<CommitLog> {
+        &self.log
+    }
+
+    /// How far each stage of a message's road has come.
+    pub fn watermarks(&self) -> &Arc<Watermarks> {
+        self.log.watermarks()
+    }
+
+    /// What is known of each queue.
+    pub fn queues(&self) -> &Arc<QueueTable> {
+        &self.queues
+    }
+
+    /// The times up to which the parts are safe.
+    pub fn checkpoint(&self) -> &Checkpoint {
+        &self.checkpoint
+    }
+
+    /// Becomes the owner of a queue, new or not. Nothing is created on the device before its first unit.
+    pub fn open_queue(&self, topic: &str, queue_id: i32) -> Result<ConsumeQueue, StoreError> {
+        let files = self.options.queue_files(topic, queue_id)?;
+        let state = self.queues.get_or_create(topic, queue_id);
+        ConsumeQueue::open(files, FindEnd::Halving, state)
+    }
+
+    /// Removes a queue that nobody owns, with its files; its offsets begin at 0 again.
+    pub fn remove_queue(&self, topic: &str, queue_id: i32) -> Result<(), StoreError> {
+        let mut queue = self.open_queue(topic, queue_id)?;
+        queue.clear()?;
+        self.queues.remove(topic, queue_id);
+        let dir = self.options.queue_files(topic, queue_id)?.dir;
+        match self.options.disk.remove_dir(&dir) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(StoreError::io("remove", &dir)(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Notes that all records below `to` are in their queues, the last of them stored at
+    /// `store_timestamp`. For the dispatcher, after the queues' owners have appended the units.
+    pub fn dispatched(&self, to: PhysicalOffset, store_timestamp: i64) {
+        self.watermarks().dispatched.advance(to);
+        self.dispatched_timestamp.store(store_timestamp, Ordering::Release);
+    }
+
+    /// Forces the log to the device up to `up_to` and notes its time for the checkpoint.
+    pub fn flush_log(&self, up_to: PhysicalOffset) -> Result<PhysicalOffset, StoreError> {
+        let flushed = self.log.flush(up_to)?;
+        self.checkpoint.log.advance(self.log.flushed_timestamp());
+        Ok(flushed)
+    }
+
+    /// Forces all queues' new units and then the checkpoint to the device; callable beside their owners.
+    pub fn flush_queues(&self) -> Result<(), StoreError> {
+        // Read first: all units of that time are written, and the flush comes after them.
+        let timestamp = self.dispatched_timestamp.load(Ordering::Acquire);
+        for (topic, queue_id, state) in self.queues.snapshot() {
+            consume_queue::flush(&self.options.queue_files(&topic, queue_id)?, &state)?;
+        }
+        self.checkpoint.queues.advance(timestamp);
+        self.checkpoint.flush()
+    }
+
+    /// Closes in order: everything flushed, the checkpoint written, the abort mark removed. The appender
+    /// and the queues' owners must be gone; afterwards nothing can be appended any more.
+    pub fn close(&self) -> Result<Closed, StoreError> {
+        if self.last_appender.get().is_none() {
+            let _ = self.last_appender.set(self.log.appender()?); // The lease admits one at a time.
+        }
+        self.log.files().discard_prepared()?;
+        self.flush_log(self.log.max_offset())?;
+        self.flush_queues()?;
+        let behind = self.log.max_offset().since(self.watermarks().dispatched.get());
+        if behind > 0 {
+            return Ok(Closed::Behind(behind));
+        }
+        self.abort.clear(self.options.disk.as_ref())?;
+        Ok(Closed::Clean)
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store")
+            .field("root", &self.options.root)
+            .field("watermarks", self.watermarks())
+            .field("recovery", &self.recovery)
+            .finish_non_exhaustive()
+    }
+}
