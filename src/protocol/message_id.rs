@@ -24,12 +24,19 @@ pub struct OffsetMessageId {
 #[error("cannot read the message id: expected 32 or 56 hexadecimal digits of address, port and offset")]
 pub struct MessageIdError;
 
-impl fmt::Display for OffsetMessageId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl OffsetMessageId {
+    /// Its text, on the stack.
+    pub fn text(&self) -> IdText {
         let mut text = IdText::new(self.host.ip());
         text.push_bytes(&u32::from(self.host.port()).to_be_bytes());
         text.push_bytes(&self.offset.to_be_bytes());
-        f.write_str(text.as_str())
+        text
+    }
+}
+
+impl fmt::Display for OffsetMessageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.text().as_str())
     }
 }
 

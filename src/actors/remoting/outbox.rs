@@ -69,7 +69,7 @@ impl Emit for Origin {
 impl Emit for SendReceipt {
     fn emit(&self, put: &mut impl FnMut(&str, Value<'_>)) {
         let id = OffsetMessageId { host: self.origin.store_host, offset: self.physical_offset };
-        put("msgId", Value::Text(id.to_text().as_str()));
+        put("msgId", Value::Text(id.text().as_str()));
         put("queueId", Value::Number(self.queue_id.into()));
         put("queueOffset", Value::Number(self.queue_offset));
         if let Ok(id) = std::str::from_utf8(&self.transaction_id) {
