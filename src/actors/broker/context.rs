@@ -1,0 +1,75 @@
+//! What all parts of one broker share.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use crate::{
+    actors::{
+        groups::Groups,
+        remoting::Origin,
+        store::Queues,
+        supervision::{Clock, Millis},
+        topics::Topics,
+    },
+    config::BrokerConfig,
+    store::Store,
+};
+
+/// Who a broker is.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// `brokerClusterName`.
+    pub cluster: String,
+    /// `brokerName`.
+    pub name: String,
+    /// `brokerId`: 0 is the master.
+    pub id: i64,
+    /// `brokerIP1:listenPort`: where it is registered, and what message ids say.
+    pub address: SocketAddr,
+}
+
+/// A configuration that can change while it is read: readers take the one of the moment.
+#[derive(Debug)]
+pub struct Live<C>(RwLock<Arc<C>>);
+
+impl<C> Live<C> {
+    /// Starts with `config`.
+    pub fn new(config: C) -> Self {
+        Self(RwLock::new(Arc::new(config)))
+    }
+
+    /// The configuration of this moment.
+    pub fn get(&self) -> Arc<C> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Replaces it.
+    pub fn set(&self, config: C) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+    }
+}
+
+/// The parts of one broker, as the front ends on the connections' threads reach them.
+#[derive(Debug)]
+pub struct Broker {
+    /// Who it is.
+    pub identity: Identity,
+    /// How it is set up.
+    pub config: Live<BrokerConfig>,
+    /// What its answers to sends have in common.
+    pub origin: Arc<Origin>,
+    /// Its files.
+    pub store: Arc<Store>,
+    /// Its topics.
+    pub topics: Topics,
+    /// Its topic queues.
+    pub queues: Queues,
+    /// Its consumer and producer groups.
+    pub groups: Groups,
+    /// Its time.
+    pub clock: Clock,
+    /// When it started.
+    pub started: Millis,
+}

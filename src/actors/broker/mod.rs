@@ -1,0 +1,13 @@
+//! The broker: what its parts share, and how requests find their way to them.
+//!
+//! - [`service`]: which code goes where.
+//! - [`send`], [`pull`]: the two hot roads, up to the queue actor.
+//! - [`admin`]: everything that operators and clients ask beside messages.
+
+mod admin;
+mod context;
+mod pull;
+mod send;
+mod service;
+
+pub use context::{Broker, Identity, Live};
