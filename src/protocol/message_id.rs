@@ -50,12 +50,12 @@ impl FromStr for OffsetMessageId {
             let [high, low] = pair else { return Err(MessageIdError) };
             *byte = nibble(*high)? << 4 | nibble(*low)?;
         }
-        let (ip, rest): (IpAddr, &[u8]) =
-            match (text.len(), bytes.split_first_chunk(), bytes.split_first_chunk()) {
-                (32, Some((ip, rest)), _) => (Ipv4Addr::from_octets(*ip).into(), rest),
-                (56, _, Some((ip, rest))) => (Ipv6Addr::from_octets(*ip).into(), rest),
-                _ => return Err(MessageIdError),
-            };
+        let (ip, rest): (IpAddr, &[u8]) = match text.len() {
+            32 => bytes.split_first_chunk::<4>().map(|(ip, rest)| (Ipv4Addr::from(*ip).into(), rest)),
+            56 => bytes.split_first_chunk::<16>().map(|(ip, rest)| (Ipv6Addr::from(*ip).into(), rest)),
+            _ => None,
+        }
+        .ok_or(MessageIdError)?;
         let (port, rest) = rest.split_first_chunk().ok_or(MessageIdError)?;
         let offset = rest.first_chunk().ok_or(MessageIdError)?;
         let port = u16::try_from(u32::from_be_bytes(*port)).map_err(|_| MessageIdError)?;

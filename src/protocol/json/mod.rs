@@ -148,6 +148,7 @@ mod tests {
             "{}x",
             "{{0:1:2}:3}",
             "nul l",
+            "\"\\\u{12}\"",
         ] {
             assert!(to_standard(text.as_bytes()).is_err(), "{text}");
         }
@@ -216,7 +217,7 @@ mod tests {
         }
 
         #[test]
-        fn normalising_is_idempotent_and_never_panics(text in r#"[{}\[\]:,"\\0-9a-z \-]{0,40}"#) {
+        fn normalising_is_idempotent_and_never_panics(text in r#"[{}\[\]:,"\\0-9a-z \x12\-]{0,40}"#) {
             if let Ok(once) = to_standard(text.as_bytes()) {
                 prop_assert_eq!(&to_standard(&once).unwrap(), &once);
             }

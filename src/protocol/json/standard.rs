@@ -152,7 +152,7 @@ impl Rewriter<'_> {
                     self.out.push(b'"');
                     return Ok(());
                 }
-                Some([b'\\', escaped, ..]) => {
+                Some([b'\\', escaped, ..]) if *escaped >= b' ' => {
                     self.at += 2;
                     self.out.extend_from_slice(&[b'\\', *escaped]);
                 }

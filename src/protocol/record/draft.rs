@@ -282,17 +282,32 @@ fn put_host(out: &mut impl BufMut, host: SocketAddr) {
     out.put_u32(host.port().into());
 }
 
-/// Fills the last bytes of a record with the check sum over those before. Its ten decimal digits stand in
-/// reverse, padded with zeros.
+/// Fills the last bytes of a record with the check sum over those before.
 fn put_crc_property(record: &mut [u8]) {
     let Some(start) = record.len().checked_sub(PROPERTY_CRC_LEN) else { return };
     let (summed, mut tail) = record.split_at_mut(start);
-    let mut crc = crc32fast::hash(summed) & CRC_MASK;
     tail.put_slice(name::CRC32.as_bytes());
     tail.put_u8(NAME_END);
-    for _ in 0..10 {
-        tail.put_u8(b'0' + (crc % 10) as u8);
-        crc /= 10;
-    }
+    tail.put_slice(&reversed_digits(crc32fast::hash(summed) & CRC_MASK));
     tail.put_u8(VALUE_END);
+}
+
+/// Ten decimal digits, the lowest first, padded with zeros.
+fn reversed_digits(mut number: u32) -> [u8; 10] {
+    std::array::from_fn(|_| {
+        let digit = b'0' + (number % 10) as u8;
+        number /= 10;
+        digit
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn check_sums_are_written_backwards() {
+        assert_eq!(&reversed_digits(1_381_742_990), b"0992471831");
+        assert_eq!(&reversed_digits(42), b"2400000000");
+    }
 }

@@ -162,6 +162,41 @@ fn a_pull_body_is_read_record_by_record() {
     assert_eq!(records(&body).map(|record| record.is_ok()).collect::<Vec<_>>(), [true, true, false]);
 }
 
+/// Physical offset and bytes of records that Apache RocketMQ wrote.
+fn observed_records() -> Vec<(i64, Vec<u8>)> {
+    let lines = include_str!("../../../tests/data/records.hex").lines().filter(|line| !line.starts_with('#'));
+    let read = |line: &str| {
+        let (offset, hex) = line.split_once(' ')?;
+        let bytes = (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16));
+        Some((offset.parse().ok()?, bytes.collect::<Result<_, _>>().ok()?))
+    };
+    lines.map(|line| read(line).unwrap()).collect()
+}
+
+#[test]
+fn records_of_apache_rocketmq_are_read_and_written_alike() {
+    let records = observed_records();
+    assert_eq!(records.len(), 6);
+    for (offset, bytes) in &records {
+        let view = RecordView::parse(bytes).unwrap();
+        view.check_crc().unwrap();
+        assert_eq!(view.physical_offset, *offset);
+        let draft = RecordDraft::new(view.to_fields()).unwrap();
+        let mut copy = vec![0; draft.total_size()];
+        draft.encode_into(&mut copy, view.queue_offset, view.physical_offset, view.store_timestamp).unwrap();
+        assert_eq!(&copy, bytes);
+    }
+    let flags: Vec<i32> =
+        records.iter().map(|(_, bytes)| RecordView::parse(bytes).unwrap().sys_flag.0).collect();
+    assert_eq!(flags, [0, 0x301, 0xC0, 0, 0x8, 0x10]);
+    let (_, delayed) = &records[3];
+    let delayed = RecordView::parse(delayed).unwrap();
+    assert_eq!(delayed.topic_str(), Some("SCHEDULE_TOPIC_XXXX"));
+    assert_eq!(delayed.property_str("REAL_TOPIC"), Some("FxDelay"));
+    let (_, v6) = &records[5];
+    assert!(RecordView::parse(v6).unwrap().born_host.is_ipv6());
+}
+
 fn any_host() -> impl Strategy<Value = SocketAddr> {
     let ip = prop_oneof![any::<[u8; 4]>().prop_map(IpAddr::from), any::<[u8; 16]>().prop_map(IpAddr::from)];
     (ip, any::<u16>()).prop_map(SocketAddr::from)
