@@ -2,13 +2,16 @@
 //! as archives; each test opens a copy.
 
 #![cfg(feature = "server")]
+#![allow(clippy::unwrap_used)] // What fails here fails the test.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::Path;
 
 use castmq::store::dispatch::DispatchRules;
+use castmq::store::index::{IndexOptions, KeyIndex};
 use castmq::store::queue_path::list_queues;
+use castmq::store::scan::{Found, Verify, examine};
 use castmq::store::store::Closed;
 use castmq::store::{PhysicalOffset, Store, StoreOptions};
 
@@ -101,4 +104,29 @@ fn the_killed_store_recovers_as_java_recovers_it() {
     for light in ["%LMQ%a/0", "%LMQ%b/0"] {
         assert_eq!(rebuilt[light], before[light]);
     }
+}
+
+#[test]
+fn the_index_rebuilt_from_the_log_is_the_one_that_java_wrote() {
+    let dir = unpack("apache-5.4.0-store.tar.gz");
+    let java = dir.path().join("index/20261120233413552");
+    let expected = fs::read(&java).unwrap();
+    fs::remove_file(java).unwrap();
+    let store = open(dir.path(), false);
+    let disk = store.options().disk.clone();
+    let options = IndexOptions { slots: 1000, entries: 4000, ..IndexOptions::at(disk, dir.path()) };
+    let mut index = KeyIndex::open(options, false, 0).unwrap();
+    for scanned in store.log().scan(PhysicalOffset(0), store.log().max_offset()) {
+        let scanned = scanned.unwrap();
+        let Found::Record(record) = examine(&scanned.bytes, scanned.offset, Verify::Checksum) else {
+            panic!()
+        };
+        index.put(&record).unwrap();
+    }
+    index.flush().unwrap();
+    let built = fs::read_dir(dir.path().join("index")).unwrap().next().unwrap().unwrap().path();
+    let built = fs::read(built).unwrap();
+    assert_eq!(built.len(), expected.len());
+    let differs = built.iter().zip(&expected).position(|(ours, javas)| ours != javas);
+    assert_eq!(differs, None);
 }

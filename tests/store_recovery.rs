@@ -1,6 +1,7 @@
 //! What must hold after any end of the process, seen from outside: open, write, stop badly, open again.
 
 #![cfg(feature = "server")]
+#![allow(clippy::unwrap_used)] // What fails here fails the test.
 
 use std::fs;
 use std::path::Path;
@@ -253,6 +254,24 @@ fn queue_bytes(root: &Path) -> Vec<(String, Vec<u8>)> {
     }
     files.sort();
     files
+}
+
+#[test]
+fn a_crashed_queue_owners_successor_gets_the_units_that_were_on_their_way() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    fill(&store, 30);
+    dispatch(&store);
+    let known = store.log().max_offset();
+    fill(&store, 30);
+    let mut queue = store.open_queue("T", 1).unwrap();
+    store.catch_up(&mut queue, "T", 1, known).unwrap();
+    assert_eq!(queue.max_offset(), QueueOffset(10));
+    store.catch_up(&mut queue, "T", 1, EVERYTHING).unwrap();
+    assert_eq!(queue.max_offset(), QueueOffset(20));
+    drop(queue);
+    dispatch(&store);
+    assert_eq!(units(&store).concat().len(), 60);
 }
 
 #[test]
