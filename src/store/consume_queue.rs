@@ -150,7 +150,8 @@ impl ConsumeQueue {
             FindEnd::Halving => queue.end_by_halving()?,
             FindEnd::Reading => queue.end_by_reading()?,
         };
-        queue.min = queue.first_message()?;
+        // The log may have lost more of its start than the files tell: what is known of that is in the state.
+        queue.min = queue.first_message()?.max(queue.state.min_offset()).min(queue.end);
         queue.publish();
         Ok(queue)
     }

@@ -38,6 +38,8 @@ pub trait Disk: fmt::Debug + Send + Sync {
     fn create_sparse(&self, path: &Path, len: u64) -> io::Result<File>;
     /// Opens a file to read and write.
     fn open(&self, path: &Path) -> io::Result<File>;
+    /// Reserves space for a range of a file, which keeps what it holds.
+    fn reserve(&self, path: &Path, file: &File, range: Range<u64>) -> io::Result<()>;
     /// Makes a range read as zeros and reserves its space.
     fn zero(&self, path: &Path, file: &File, range: Range<u64>) -> io::Result<()>;
     /// Replaces `to` by `from`.
@@ -102,6 +104,10 @@ impl Disk for LocalDisk {
 
     fn open(&self, path: &Path) -> io::Result<File> {
         OpenOptions::new().read(true).write(true).open(path)
+    }
+
+    fn reserve(&self, _path: &Path, file: &File, range: Range<u64>) -> io::Result<()> {
+        reserve(file, range)
     }
 
     fn zero(&self, _path: &Path, file: &File, range: Range<u64>) -> io::Result<()> {

@@ -29,6 +29,14 @@ impl AsRef<[u8]> for Mapping {
     }
 }
 
+/// Maps a file that has one owner, who reads and writes it through the one mapping. Its space must be
+/// reserved.
+pub(super) fn map_exclusive(file: &std::fs::File) -> std::io::Result<memmap2::MmapMut> {
+    // SAFETY: the store's lock keeps other processes from the file, and nothing else in this one maps or
+    // shortens it while its owner lives.
+    unsafe { memmap2::MmapMut::map_mut(file) }
+}
+
 /// [`Bytes`] want to own what they are slices of.
 struct Shared(Arc<Mapping>);
 

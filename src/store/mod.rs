@@ -10,6 +10,7 @@
 //! - [`dispatch`]: which consume queue unit a record becomes.
 //! - [`queue_table`], [`queue_path`], [`consume_queue`], [`offset_by_time`]: the queues that point into the log.
 //! - [`checkpoint`], [`lock`], [`config_file`]: the small files.
+//! - [`index`]: records by key.
 //! - [`recovery`], [`store`]: what a start makes of the files, and the owner of it all.
 //!
 //! Nothing here waits, spawns or knows actors. What must survive a crashed actor lives in these types:
@@ -24,6 +25,7 @@ pub mod disk;
 pub mod dispatch;
 mod error;
 pub mod file_sequence;
+pub mod index;
 pub mod lease;
 pub mod lock;
 pub mod mapped_file;

@@ -132,7 +132,7 @@ fn start_after_crash(files: &FileSequence, safe_until: i64, max_back: usize) -> 
     let is_safe = |file: &&Arc<MappedFile>| {
         first_record(file).is_some_and(|timestamp| timestamp != 0 && timestamp <= safe_until)
     };
-    let oldest_allowed = files.iter().rev().take(max_back.saturating_add(1)).last();
+    let oldest_allowed = files.get(files.len().saturating_sub(max_back.saturating_add(1)));
     let start = files.iter().rev().take(max_back).find(is_safe).or(oldest_allowed);
     start.map_or(PhysicalOffset(0), |file| file.base())
 }

@@ -97,6 +97,10 @@ pub fn examine(bytes: &[u8], at: PhysicalOffset, verify: Verify) -> Found<'_> {
     if record.physical_offset != at {
         return Found::Bad("it belongs to another offset");
     }
+    // The format's checksum covers the body alone. What a lost page leaves of the rest is zeros.
+    if record.topic.contains(&0) || (verify == Verify::Checksum && record.properties.last() == Some(&0)) {
+        return Found::Bad("its topic or properties are zeros");
+    }
     if verify == Verify::Checksum && !body.is_empty() && body_checksum(body) != body_crc {
         return Found::Bad("the checksum of its body does not match");
     }

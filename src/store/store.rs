@@ -8,14 +8,15 @@ use std::sync::{Arc, OnceLock};
 
 use super::checkpoint::Checkpoint;
 use super::commit_log::{Appender, CommitLog};
-use super::consume_queue::{self, ConsumeQueue, FindEnd, QueueFiles};
+use super::consume_queue::{self, Appended, ConsumeQueue, FindEnd, QueueFiles};
 use super::disk::{Disk, LocalDisk};
-use super::dispatch::DispatchRules;
+use super::dispatch::{DispatchRules, light_units, unit_of};
 use super::error::StoreError;
 use super::lock::{AbortMark, StoreLock};
 use super::queue_path::queue_dir;
 use super::queue_table::QueueTable;
 use super::recovery::{Progress, RecoveryReport, recover};
+use super::scan::{Found, Verify, examine};
 use super::watermarks::{PhysicalOffset, Watermarks};
 
 const LOG_DIR: &str = "commitlog";
@@ -156,6 +157,39 @@ impl Store {
         let files = self.options.queue_files(topic, queue_id)?;
         let state = self.queues.get_or_create(topic, queue_id);
         ConsumeQueue::open(files, FindEnd::Halving, state)
+    }
+
+    /// Appends the units that a queue lacks of what its topic has in the log below `up_to`: those that were
+    /// on their way when its owner crashed. Cheap when none is missing; otherwise it reads the log from the
+    /// queue's last record on.
+    ///
+    /// # Errors
+    /// [`StoreError::Gap`] when the log does not have what is missing.
+    pub fn catch_up(
+        &self,
+        queue: &mut ConsumeQueue,
+        topic: &str,
+        queue_id: i32,
+        up_to: PhysicalOffset,
+    ) -> Result<(), StoreError> {
+        if queue.max_offset() >= queue.state().next_offset() {
+            return Ok(());
+        }
+        let from = queue.max_physical()?.unwrap_or_default().max(self.log.min_offset());
+        for scanned in self.log.scan(from, up_to) {
+            let scanned = scanned?;
+            let Found::Record(record) = examine(&scanned.bytes, scanned.offset, Verify::Layout) else {
+                break;
+            };
+            let rules = &self.options.rules;
+            let entries = unit_of(&record, rules).into_iter().chain(light_units(&record, rules));
+            for entry in entries.filter(|entry| entry.topic == topic && entry.queue_id == queue_id) {
+                if let Appended::Gap { expected } = queue.append(entry.queue_offset, &[entry.unit])? {
+                    return Err(StoreError::Gap { expected, found: entry.queue_offset });
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Removes a queue that nobody owns, with its files; its offsets begin at 0 again.

@@ -1,0 +1,410 @@
+//! The key index: which records carry a key (fact sheet: store 5).
+//!
+//! Files of fixed size, each a hash table whose chains run from the newest entry to the oldest. A file is
+//! reserved in full and mapped by its one owner. What it lacks after a crash is put in again from the log,
+//! from [`KeyIndex::end_offset`] on.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use memmap2::MmapMut;
+
+use super::disk::Disk;
+use super::dispatch::java_hash;
+use super::error::StoreError;
+use super::mapped_file::map_exclusive;
+use super::scan::Record;
+use super::watermarks::PhysicalOffset;
+
+const HEADER: usize = 40;
+const SLOT: usize = 4;
+const ENTRY: usize = 20;
+/// Digits of a file name: `yyyyMMddHHmmssSSS`.
+const NAME_DIGITS: usize = 17;
+
+const PROPERTY_UNIQUE_KEY: &str = "UNIQ_KEY";
+const PROPERTY_KEYS: &str = "KEYS";
+const PROPERTY_TAGS: &str = "TAGS";
+/// Between topic and tags in the key of a tag.
+const TAG_MARK: &str = "T#";
+/// `sysFlag`: the transaction type, and the one that is not indexed.
+const TRANSACTION_ROLLBACK: i32 = 0xC;
+
+/// Where the index lies and how its files are cut; both numbers must be those that wrote the files.
+#[derive(Debug, Clone)]
+pub struct IndexOptions {
+    /// The file system.
+    pub disk: Arc<dyn Disk>,
+    /// `<root>/index`.
+    pub dir: PathBuf,
+    /// `maxHashSlotNum`, 1 or more.
+    pub slots: usize,
+    /// `maxIndexNum`: entries of a file, 2 or more; the first is never used.
+    pub entries: usize,
+}
+
+impl IndexOptions {
+    /// RocketMQ's sizes under `root`.
+    pub fn at(disk: Arc<dyn Disk>, root: &Path) -> Self {
+        IndexOptions { disk, dir: root.join("index"), slots: 5_000_000, entries: 20_000_000 }
+    }
+
+    fn file_size(&self) -> usize {
+        HEADER + SLOT * self.slots + ENTRY * self.entries
+    }
+}
+
+/// Times between which a key is looked for, in ms, both inclusive.
+pub type Period = std::ops::RangeInclusive<i64>;
+
+/// The index's one owner.
+#[derive(Debug)]
+pub struct KeyIndex {
+    options: IndexOptions,
+    /// Oldest first; only the last one is written to.
+    files: Vec<IndexFile>,
+}
+
+impl KeyIndex {
+    /// Opens what is there. After a crash, files that are not known to be on the device (`safe_until`, the
+    /// checkpoint's index time) and the last one unless it is full are removed.
+    pub fn open(options: IndexOptions, was_abnormal: bool, safe_until: i64) -> Result<Self, StoreError> {
+        let IndexOptions { disk, dir, .. } = &options;
+        let mut files = Vec::new();
+        for entry in disk.list(dir).map_err(StoreError::io("list", dir))? {
+            let is_index = entry.name.len() == NAME_DIGITS && entry.name.bytes().all(|b| b.is_ascii_digit());
+            if entry.is_dir || !is_index {
+                continue;
+            }
+            let path = dir.join(&entry.name);
+            let expected = options.file_size() as u64;
+            if entry.len == 0 {
+                disk.remove(&path).map_err(StoreError::io("remove the empty file", &path))?;
+            } else if entry.len != expected {
+                return Err(StoreError::WrongLength { path, expected, found: entry.len });
+            } else {
+                let file = disk.open(&path).map_err(StoreError::io("open", &path))?;
+                disk.reserve(&path, &file, 0..expected)
+                    .map_err(StoreError::io("reserve space for", &path))?;
+                files.push(IndexFile::map(path, &file, &options)?);
+            }
+        }
+        if was_abnormal {
+            let is_whole = |file: &IndexFile| file.is_full() && file.end_timestamp() <= safe_until;
+            for lost in files.extract_if(.., |file| !is_whole(file)) {
+                disk.remove(&lost.path).map_err(StoreError::io("remove", &lost.path))?;
+            }
+        }
+        Ok(KeyIndex { options, files })
+    }
+
+    /// The last record that is known here; records before it are ignored. 0 when none is.
+    pub fn end_offset(&self) -> PhysicalOffset {
+        PhysicalOffset(self.files.last().map_or(0, |file| file.i64_at(END_OFFSET)))
+    }
+
+    /// Adds a record's keys. Repeating a record that is older than the last is harmless. Returns the end
+    /// time of a file that became full and was flushed: what the checkpoint's index time may rise to.
+    pub fn put(&mut self, record: &Record<'_>) -> Result<Option<i64>, StoreError> {
+        let is_rolled_back = record.sys_flag & TRANSACTION_ROLLBACK == TRANSACTION_ROLLBACK;
+        if record.physical_offset < self.end_offset() || is_rolled_back {
+            return Ok(None);
+        }
+        let mut filled = None;
+        for hash in key_hashes(record) {
+            filled = self.put_hash(hash, record)?.or(filled);
+        }
+        Ok(filled)
+    }
+
+    fn put_hash(&mut self, hash: i32, record: &Record<'_>) -> Result<Option<i64>, StoreError> {
+        let mut filled = None;
+        if self.files.last().is_none_or(IndexFile::is_full) {
+            if let Some(full) = self.files.last() {
+                full.flush()?;
+                filled = Some(full.end_timestamp());
+            }
+            self.add_file(record.store_timestamp)?;
+        }
+        if let Some(last) = self.files.last_mut() {
+            last.put(hash, record.physical_offset, record.store_timestamp);
+        }
+        Ok(filled)
+    }
+
+    fn add_file(&mut self, now: i64) -> Result<(), StoreError> {
+        let IndexOptions { disk, dir, .. } = &self.options;
+        disk.create_dir(dir).map_err(StoreError::io("make the directory", dir))?;
+        let previous =
+            self.files.last().and_then(|file| file.path.file_name()?.to_str()?.parse::<u64>().ok());
+        // Names tell the order, also beside names that another time zone's clock has given.
+        let name = time_digits(now).max(previous.map_or(0, |previous| previous + 1));
+        let path = dir.join(format!("{name:0NAME_DIGITS$}"));
+        let size = self.options.file_size() as u64;
+        let file = disk.create_reserved(&path, size).map_err(StoreError::io("reserve space for", &path))?;
+        disk.sync_dir(dir).map_err(StoreError::io("sync the directory", dir))?;
+        let mut fresh = IndexFile::map(path, &file, &self.options)?;
+        let end = self.files.last().map(|last| (last.end_timestamp(), last.i64_at(END_OFFSET)));
+        fresh.begin(end.unwrap_or_default());
+        self.files.push(fresh);
+        Ok(())
+    }
+
+    /// Up to `max` records stored within `period` that may carry the key, newest first. Only hashes are
+    /// compared: who asks must look at the records' keys.
+    pub fn query(&self, topic: &str, key: &str, max: usize, period: &Period) -> Vec<PhysicalOffset> {
+        let hash = key_hash(&format!("{topic}#{key}"));
+        let newest_first = self.files.iter().rev().filter(|file| file.overlaps(period));
+        newest_first.flat_map(|file| file.chain(hash, period)).take(max).collect()
+    }
+
+    /// [`KeyIndex::query`] for the records with these tags.
+    pub fn query_tags(&self, topic: &str, tags: &str, max: usize, period: &Period) -> Vec<PhysicalOffset> {
+        self.query(topic, &format!("{TAG_MARK}{tags}"), max, period)
+    }
+
+    /// Forces what is written to the device.
+    pub fn flush(&self) -> Result<(), StoreError> {
+        self.files.last().map_or(Ok(()), IndexFile::flush)
+    }
+
+    /// Removes files whose last record is deleted, never the last file.
+    pub fn delete_before(&mut self, log_min: PhysicalOffset) -> Result<(), StoreError> {
+        while self.files.len() > 1 {
+            let Some(oldest) = self.files.first().filter(|file| file.i64_at(END_OFFSET) < log_min.0) else {
+                break;
+            };
+            self.options.disk.remove(&oldest.path).map_err(StoreError::io("remove", &oldest.path))?;
+            self.files.remove(0);
+        }
+        Ok(())
+    }
+}
+
+/// The keys of a record, hashed, in the order in which they are put in.
+fn key_hashes(record: &Record<'_>) -> Vec<i32> {
+    let Some(topic) = record.topic_name() else { return Vec::new() };
+    let property =
+        |name| record.property(name).map(String::from_utf8_lossy).filter(|value| !value.is_empty());
+    let (unique, keys, tags) =
+        (property(PROPERTY_UNIQUE_KEY), property(PROPERTY_KEYS), property(PROPERTY_TAGS));
+    let unique = unique.iter().map(|key| key_hash(&format!("{topic}#{key}")));
+    let keys = keys.iter().flat_map(|keys| keys.split(' ')).filter(|key| !key.is_empty());
+    let keys = keys.map(|key| key_hash(&format!("{topic}#{key}")));
+    unique.chain(keys).chain(tags.iter().map(|tags| key_hash(&format!("{topic}#{TAG_MARK}{tags}")))).collect()
+}
+
+/// The absolute value of Java's hash; the one number that has none counts as 0.
+fn key_hash(key: &str) -> i32 {
+    java_hash(key).checked_abs().unwrap_or(0)
+}
+
+/// `yyyyMMddHHmmssSSS` of a time in ms since the epoch, UTC.
+fn time_digits(ms: i64) -> u64 {
+    let (days, in_day) = (ms.div_euclid(86_400_000), ms.rem_euclid(86_400_000));
+    // Years that begin in March have the leap day last, and every 400 of them the same number of days.
+    let shifted = days + 719_468;
+    let (era, day) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
+    let year_of_era = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day_of_year = day - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let march_month = (5 * day_of_year + 2) / 153;
+    let day_of_month = day_of_year - (153 * march_month + 2) / 5 + 1;
+    let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
+    let year = era * 400 + year_of_era + i64::from(month <= 2);
+    let date = (year * 100 + month) * 100 + day_of_month;
+    let time = (in_day / 3_600_000 * 100 + in_day / 60_000 % 60) * 100_000 + in_day % 60_000;
+    u64::try_from(date * 1_000_000_000 + time).unwrap_or(0)
+}
+
+// Places of the header.
+const BEGIN_TIME: usize = 0;
+const END_TIME: usize = 8;
+const BEGIN_OFFSET: usize = 16;
+const END_OFFSET: usize = 24;
+const USED_SLOTS: usize = 32;
+/// The number of the next entry; number 0 stands for none.
+const NEXT_ENTRY: usize = 36;
+
+/// One file, its header written through.
+#[derive(Debug)]
+struct IndexFile {
+    path: PathBuf,
+    map: MmapMut,
+    slots: usize,
+    entries: usize,
+}
+
+impl IndexFile {
+    fn map(path: PathBuf, file: &File, options: &IndexOptions) -> Result<Self, StoreError> {
+        let map = map_exclusive(file).map_err(StoreError::io("map", &path))?;
+        Ok(IndexFile { path, map, slots: options.slots.max(1), entries: options.entries })
+    }
+
+    fn i32_at(&self, at: usize) -> i32 {
+        self.map.get(at..).and_then(|bytes| bytes.first_chunk()).map_or(0, |bytes| i32::from_be_bytes(*bytes))
+    }
+
+    fn i64_at(&self, at: usize) -> i64 {
+        self.map.get(at..).and_then(|bytes| bytes.first_chunk()).map_or(0, |bytes| i64::from_be_bytes(*bytes))
+    }
+
+    fn put_bytes<const N: usize>(&mut self, at: usize, bytes: [u8; N]) {
+        if let Some(place) = self.map.get_mut(at..).and_then(|rest| rest.first_chunk_mut()) {
+            *place = bytes;
+        }
+    }
+
+    fn begin(&mut self, (time, offset): (i64, i64)) {
+        for (at, value) in
+            [(BEGIN_TIME, time), (END_TIME, time), (BEGIN_OFFSET, offset), (END_OFFSET, offset)]
+        {
+            self.put_bytes(at, value.to_be_bytes());
+        }
+        self.put_bytes(NEXT_ENTRY, 1i32.to_be_bytes());
+    }
+
+    fn next_entry(&self) -> i32 {
+        self.i32_at(NEXT_ENTRY).max(1)
+    }
+
+    fn is_full(&self) -> bool {
+        usize::try_from(self.next_entry()).is_ok_and(|next| next >= self.entries)
+    }
+
+    fn end_timestamp(&self) -> i64 {
+        self.i64_at(END_TIME)
+    }
+
+    fn overlaps(&self, period: &Period) -> bool {
+        self.i64_at(BEGIN_TIME) <= *period.end() && self.end_timestamp() >= *period.start()
+    }
+
+    fn slot_place(&self, hash: i32) -> usize {
+        HEADER + SLOT * (hash.unsigned_abs() as usize % self.slots)
+    }
+
+    /// Where an entry lies; `None` for a number that was not given, so that a damaged chain ends.
+    fn entry_place(&self, number: i32) -> Option<usize> {
+        let is_given = number > 0 && number < self.next_entry();
+        is_given.then(|| HEADER + SLOT * self.slots + ENTRY * number.unsigned_abs() as usize)
+    }
+
+    fn put(&mut self, hash: i32, offset: PhysicalOffset, timestamp: i64) {
+        let (number, slot) = (self.next_entry(), self.slot_place(hash));
+        let head = self.i32_at(slot);
+        let previous = if self.entry_place(head).is_some() { head } else { 0 };
+        let begin = self.i64_at(BEGIN_TIME);
+        let is_first = number == 1;
+        let seconds = if is_first || begin == 0 { 0 } else { (timestamp - begin) / 1000 };
+        let entry = HEADER + SLOT * self.slots + ENTRY * number.unsigned_abs() as usize;
+        self.put_bytes(entry, hash.to_be_bytes());
+        self.put_bytes(entry + 4, offset.0.to_be_bytes());
+        self.put_bytes(entry + 12, (seconds.clamp(0, i64::from(i32::MAX)) as i32).to_be_bytes());
+        self.put_bytes(entry + 16, previous.to_be_bytes());
+        self.put_bytes(slot, number.to_be_bytes());
+        if is_first {
+            self.put_bytes(BEGIN_TIME, timestamp.to_be_bytes());
+            self.put_bytes(BEGIN_OFFSET, offset.0.to_be_bytes());
+        }
+        if previous == 0 {
+            self.put_bytes(USED_SLOTS, (self.i32_at(USED_SLOTS) + 1).to_be_bytes());
+        }
+        self.put_bytes(END_TIME, timestamp.to_be_bytes());
+        self.put_bytes(END_OFFSET, offset.0.to_be_bytes());
+        self.put_bytes(NEXT_ENTRY, (number + 1).to_be_bytes());
+    }
+
+    /// The records of a hash within a period, newest first.
+    fn chain<'a>(&'a self, hash: i32, period: &'a Period) -> impl Iterator<Item = PhysicalOffset> + 'a {
+        let mut number = self.i32_at(self.slot_place(hash));
+        let next = move || {
+            let place = self.entry_place(number)?;
+            let previous = self.i32_at(place + 16);
+            // Numbers fall along a chain; one that does not would lead in a circle.
+            number = if previous < number { previous } else { 0 };
+            Some(place)
+        };
+        let stored = move |place: usize| self.i64_at(BEGIN_TIME) + i64::from(self.i32_at(place + 12)) * 1000;
+        // Entries keep whole seconds: the one in which the period begins is still of interest.
+        std::iter::from_fn(next)
+            .take_while(move |&place| stored(place) + 999 >= *period.start())
+            .filter(move |&place| self.i32_at(place) == hash && stored(place) <= *period.end())
+            .map(|place| PhysicalOffset(self.i64_at(place + 4)))
+    }
+
+    fn flush(&self) -> Result<(), StoreError> {
+        self.map.flush().map_err(StoreError::io("sync", &self.path))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::disk::LocalDisk;
+    use crate::store::scan::tests::Draft;
+    use crate::store::scan::{Found, Verify, examine};
+
+    const ALWAYS: Period = 0..=i64::MAX;
+
+    fn open(dir: &Path, was_abnormal: bool) -> KeyIndex {
+        let options = IndexOptions { slots: 10, entries: 50, ..IndexOptions::at(Arc::new(LocalDisk), dir) };
+        KeyIndex::open(options, was_abnormal, i64::MAX).unwrap()
+    }
+
+    fn put(index: &mut KeyIndex, i: i64, keys: &str) -> Option<i64> {
+        let mut draft = Draft::new("T", 0, i, b"x");
+        draft.properties = format!("KEYS\u{1}{keys}\u{2}");
+        draft.store_timestamp = 1_000_000 + i * 1000;
+        let bytes = draft.encode(PhysicalOffset(i));
+        let Found::Record(record) = examine(&bytes, PhysicalOffset(i), Verify::Layout) else { panic!() };
+        index.put(&record).unwrap()
+    }
+
+    fn found(index: &KeyIndex, key: &str, max: usize, period: &Period) -> Vec<i64> {
+        index.query("T", key, max, period).into_iter().map(|offset| offset.0).collect()
+    }
+
+    #[test]
+    fn a_key_is_found_newest_first_over_files_and_after_reopening() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut index = open(dir.path(), false);
+        let filled: Vec<i64> =
+            (1..=60).filter_map(|i| put(&mut index, i, &format!("k{}  all", i % 4))).collect();
+        assert_eq!(filled, [1_025_000, 1_049_000]);
+        index.flush().unwrap();
+        drop(index);
+        let mut index = open(dir.path(), false);
+        assert_eq!(found(&index, "k1", 3, &ALWAYS), [57, 53, 49]);
+        assert_eq!(found(&index, "all", 100, &ALWAYS).len(), 60);
+        assert_eq!(found(&index, "all", 100, &(1_020_000..=1_022_000)), [22, 21, 20]);
+        assert_eq!(found(&index, "", 100, &ALWAYS), []);
+        put(&mut index, 59, "all");
+        assert_eq!(found(&index, "all", 100, &ALWAYS).len(), 60);
+    }
+
+    #[test]
+    fn a_crash_takes_the_file_that_was_not_full() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut index = open(dir.path(), false);
+        for i in 1..=60 {
+            put(&mut index, i, "k");
+        }
+        drop(index);
+        let mut index = open(dir.path(), true);
+        assert_eq!(index.end_offset(), PhysicalOffset(49));
+        for i in 49..=60 {
+            put(&mut index, i, "k");
+        }
+        assert_eq!(found(&index, "k", 2, &ALWAYS), [60, 59]);
+        index.delete_before(PhysicalOffset(55)).unwrap();
+        assert_eq!(index.files.len(), 1);
+    }
+
+    #[test]
+    fn a_file_is_named_by_its_time() {
+        assert_eq!(time_digits(0), 19_700_101_000_000_000);
+        assert_eq!(time_digits(1_795_218_196_724), 20_261_120_234_316_724);
+        assert_eq!(time_digits(951_782_400_001), 20_000_229_000_000_001);
+    }
+}
