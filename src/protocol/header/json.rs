@@ -33,7 +33,9 @@ pub(super) fn decode(mut block: BytesMut) -> Result<Header, HeaderError> {
             b"flag" => header.flag = integer(scanner)?,
             b"remark" => remark = present(scanner.value()?),
             b"extFields" => fields(scanner, &mut places)?,
-            _ => drop(scanner.value()?),
+            _ => {
+                scanner.value()?;
+            }
         }
         Ok(())
     })?;
