@@ -1,5 +1,5 @@
-//! Frames that Apache RocketMQ's own programs exchanged (tests/golden/): each is read, understood by its typed header, and
-//! written again byte for byte.
+//! Frames that Apache RocketMQ's own programs exchanged (tests/golden/): each is read, understood by its
+//! typed header, and written again byte for byte.
 
 #![allow(clippy::expect_used, reason = "what the helpers of a test expect, the test expects")]
 
@@ -92,7 +92,8 @@ fn binary_frames_are_written_byte_for_byte() {
     }
 }
 
-/// The one difference: where RocketMQ leaves `extFields` out, ours are an empty object. Go orders its members otherwise.
+/// The one difference: where RocketMQ leaves `extFields` out, ours are an empty object. Go orders its members
+/// otherwise.
 #[test]
 fn json_frames_are_written_byte_for_byte() {
     for golden in json() {

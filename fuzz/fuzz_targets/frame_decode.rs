@@ -1,5 +1,5 @@
-//! A stream of bytes either breaks off with an error or gives frames that survive being written again; and it gives the
-//! same ones when it arrives in two parts.
+//! A stream of bytes either breaks off with an error or gives frames that survive being written again; and it
+//! gives the same ones when it arrives in two parts.
 #![no_main]
 
 use bytes::BytesMut;

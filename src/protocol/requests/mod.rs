@@ -1,8 +1,9 @@
 //! Typed request and response headers: views on the ext fields, one declaration each.
 //!
-//! A declaration names the wire name, the Rust field and its type. `T` is required, `Option<T>` may be absent, and `T = x`
-//! reads as `x` when absent. A number that does not parse is absent (fact sheet: remoting 1.6). RocketMQ only logs a
-//! missing required field and then fails with code 1 when it needs it: [`FieldError`] is that failure, said in words.
+//! A declaration names the wire name, the Rust field and its type. `T` is required, `Option<T>` may be
+//! absent, and `T = x` reads as `x` when absent. A number that does not parse is absent (fact sheet: remoting
+//! 1.6). RocketMQ only logs a missing required field and then fails with code 1 when it needs it:
+//! [`FieldError`] is that failure, said in words.
 //!
 //! What requests have in common beyond their own fields is a view of its own, [`RpcContext`].
 
