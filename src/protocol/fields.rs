@@ -93,7 +93,8 @@ impl Emit for (&str, Value<'_>) {
     }
 }
 
-/// The place of a key or a value: below the length of the received block in it, from there on in what was built.
+/// The place of a key or a value: below the length of the received block in it, from there on in what was
+/// built.
 #[derive(Clone, Copy, Debug)]
 struct Span {
     start: u32,
@@ -112,7 +113,8 @@ impl From<Range<usize>> for Span {
     }
 }
 
-/// Ordered keys and values. A key that occurs twice counts with its last value, as in a map that was put twice.
+/// Ordered keys and values. A key that occurs twice counts with its last value, as in a map that was put
+/// twice.
 #[derive(Clone, Default)]
 pub struct Fields {
     received: Bytes,
@@ -249,7 +251,8 @@ fn utf8(bytes: &[u8]) -> &str {
 #[error("header has more than {} ext fields", FieldPlaces::MAX)]
 pub struct TooManyFields;
 
-/// The places of fields while a header block is being read; [`FieldPlaces::within`] joins them with the block.
+/// The places of fields while a header block is being read; [`FieldPlaces::within`] joins them with the
+/// block.
 #[derive(Debug, Default)]
 pub(super) struct FieldPlaces(Vec<(Span, Span)>);
 

@@ -18,7 +18,8 @@ pub const MAX_LENGTH: usize = (16 << 20) - LENGTH_SIZE;
 const LENGTH_SIZE: usize = 4;
 /// Size of `length`, the encoding's byte and the header's 24 bit length.
 const PREFIX_SIZE: usize = 8;
-/// How much room a frame that is still arriving is given ahead of its bytes: what it announces is no reason to reserve.
+/// How much room a frame that is still arriving is given ahead of its bytes: what it announces is no reason
+/// to reserve.
 const READ_AHEAD: usize = 64 << 10;
 /// Room for a typical header, so that encoding one grows the buffer at most once.
 const TYPICAL_HEADER: usize = 512;
@@ -32,7 +33,8 @@ pub struct Frame {
     pub body: Bytes,
 }
 
-/// Why bytes are no frame, or a frame cannot be written. After the former the stream has no next frame: close it.
+/// Why bytes are no frame, or a frame cannot be written. After the former the stream has no next frame: close
+/// it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum FrameError {
     /// `length` does not even cover the header's length.
@@ -97,9 +99,9 @@ impl Prefix {
 impl Frame {
     /// Takes the first frame off `buffer`, if it has arrived in full; `None` asks for more bytes.
     ///
-    /// What is wrong with a frame is said as soon as its first bytes show it. Nothing is copied: header and body keep
-    /// slices of the buffer. While a frame is incomplete, `buffer` gets room for 64 KiB more at most (or, as vectors grow,
-    /// for as much again as has arrived), whatever length the frame announces.
+    /// What is wrong with a frame is said as soon as its first bytes show it. Nothing is copied: header and
+    /// body keep slices of the buffer. While a frame is incomplete, `buffer` gets room for 64 KiB more at
+    /// most (or, as vectors grow, for as much again as has arrived), whatever length the frame announces.
     pub fn decode(buffer: &mut BytesMut) -> Result<Option<Self>, FrameError> {
         let Some(Prefix { length, encoding, header }) = Prefix::read(buffer)? else { return Ok(None) };
         let missing = (LENGTH_SIZE + length).saturating_sub(buffer.len());
@@ -123,7 +125,8 @@ impl Frame {
         Ok(())
     }
 
-    /// Appends everything but the body, which the caller sends behind it in slices of `body_len` bytes together.
+    /// Appends everything but the body, which the caller sends behind it in slices of `body_len` bytes
+    /// together.
     ///
     /// # Errors
     /// As [`Frame::encode`].
@@ -131,8 +134,8 @@ impl Frame {
         encode_head(&Head::of(&self.header), self.header.encoding, &self.header.fields, body_len, out)
     }
 
-    /// An answer to `request`, in its encoding, without fields, remark and body. On the hot path, where the request is
-    /// gone by then, [`ReplyTo::answer`](super::header::ReplyTo::answer) does without a frame.
+    /// An answer to `request`, in its encoding, without fields, remark and body. On the hot path, where the
+    /// request is gone by then, [`ReplyTo::answer`](super::header::ReplyTo::answer) does without a frame.
     pub fn response(request: &Header, code: ResponseCode) -> Self {
         let Head { code, language, version, opaque, flag, .. } = Head::answer(code, request.opaque, None);
         let encoding = request.encoding;

@@ -11,7 +11,8 @@ use super::fields::{Emit, Fields, Text, TooManyFields};
 use super::frame::Answer;
 use super::language::Language;
 
-/// The version ordinal that we send, V5_4_0: `mqadmin` prints it, and Java clients choose by it what they dare to use.
+/// The version ordinal that we send, V5_4_0: `mqadmin` prints it, and Java clients choose by it what they
+/// dare to use.
 pub const VERSION: i32 = 493;
 
 /// `flag` bit: the frame answers a request of the other side.
@@ -50,7 +51,8 @@ pub struct Header {
     pub language: Language,
     /// The version ordinal of the sender; [`VERSION`] is ours (fact sheet: remoting 1.7).
     pub version: i32,
-    /// The requester's number for this request, repeated by the answer. Each side of a connection counts for itself.
+    /// The requester's number for this request, repeated by the answer. Each side of a connection counts for
+    /// itself.
     pub opaque: i32,
     /// Bit 0: a response; bit 1: oneway.
     pub flag: i32,
@@ -133,8 +135,8 @@ impl Header {
         ReplyTo { opaque: self.opaque, encoding: self.encoding }
     }
 
-    /// Reads a header block. Plain values stay where they are; escaped ones are unescaped in place, which only
-    /// shortens them, so that a block is never copied.
+    /// Reads a header block. Plain values stay where they are; escaped ones are unescaped in place, which
+    /// only shortens them, so that a block is never copied.
     pub(super) fn decode(encoding: Encoding, block: BytesMut) -> Result<Self, HeaderError> {
         match encoding {
             Encoding::Json => json::decode(block),
@@ -182,8 +184,8 @@ impl<'a> Head<'a> {
         }
     }
 
-    /// Of an answer. It says JAVA: clients parse the member into their own enum, and older ones, which have no RUST in
-    /// it, fail on the name or log a warning for every frame.
+    /// Of an answer. It says JAVA, as every broker does that clients were tested with: they parse the name
+    /// into an enum of their own, and not each of those knows RUST.
     pub(super) fn answer(code: ResponseCode, opaque: i32, remark: Option<&'a str>) -> Self {
         let (language, version, flag) = (Language::Java, VERSION, RESPONSE);
         Self { code: code.as_i32(), language, version, opaque, flag, remark }

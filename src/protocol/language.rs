@@ -1,6 +1,7 @@
 //! The language that a peer says it is written in (fact sheet: remoting 1.2).
 
-/// Language of the sender. It decides nothing on the wire except the body form of code 220 towards [`Language::Cpp`].
+/// Language of the sender. It decides nothing on the wire except the body form of code 220 towards
+/// [`Language::Cpp`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Language {

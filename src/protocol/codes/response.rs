@@ -97,7 +97,8 @@ codes! {
         NOT_LEADER_FOR_QUEUE = 501,
         /// Illegal operation.
         ILLEGAL_OPERATION = 604,
-        /// Go away: server shutting down; only to clients with version > 475 (V5_3_1); client reconnects and retries once.
+        /// Go away: server shutting down; only to clients with version > 475 (V5_3_1); client reconnects and
+        /// retries once.
         GO_AWAY = 1500,
         /// Controller fenced master epoch: a controller's answer.
         CONTROLLER_FENCED_MASTER_EPOCH = 2000,

@@ -35,8 +35,8 @@ impl<'a, E: Emit> Answer<'a, E> {
         Answer { to: self.to, code: self.code, remark: self.remark, fields }
     }
 
-    /// Appends everything but the body, which the caller sends behind it in slices of `body_len` bytes together: a pull
-    /// answer is this head and a list of slices of the mapped log, in one vectored write.
+    /// Appends everything but the body, which the caller sends behind it in slices of `body_len` bytes
+    /// together: a pull answer is this head and a list of slices of the mapped log, in one vectored write.
     ///
     /// # Errors
     /// When the frame would be longer than any peer accepts; `out` is left as it was.

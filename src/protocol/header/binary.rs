@@ -1,4 +1,5 @@
-//! The packed form of a header (fact sheet: remoting 1.3). All integers big-endian; a length of zero means null.
+//! The packed form of a header (fact sheet: remoting 1.3). All integers big-endian; a length of zero means
+//! null.
 
 use std::ops::Range;
 

@@ -1,7 +1,8 @@
 //! The JSON form of a header: a scanner that knows its eight members and tolerates everything else.
 //!
-//! Any order, unknown members of any shape, numbers and booleans as ext values, any escape. An ext value or a remark that
-//! is null is absent. Serde would allocate every string; here only the list of places is allocated.
+//! Any order, unknown members of any shape, numbers and booleans as ext values, any escape. An ext value or a
+//! remark that is null is absent. Serde would allocate every string; here only the list of places is
+//! allocated.
 
 mod scan;
 mod write;
@@ -33,7 +34,9 @@ pub(super) fn decode(mut block: BytesMut) -> Result<Header, HeaderError> {
             b"flag" => header.flag = integer(scanner)?,
             b"remark" => remark = present(scanner.value()?),
             b"extFields" => fields(scanner, &mut places)?,
-            _ => drop(scanner.value()?),
+            _ => {
+                scanner.value()?;
+            }
         }
         Ok(())
     })?;

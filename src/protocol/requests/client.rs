@@ -19,8 +19,8 @@ headers! {
         "consumerGroup" => consumer_group: Option<Text>,
     }
 
-    /// GET_CONSUMER_LIST_BY_GROUP 38, GET_CONSUMER_CONNECTION_LIST 203, and NOTIFY_CONSUMER_IDS_CHANGED 40 from the
-    /// broker to a consumer.
+    /// GET_CONSUMER_LIST_BY_GROUP 38, GET_CONSUMER_CONNECTION_LIST 203, and NOTIFY_CONSUMER_IDS_CHANGED 40
+    /// from the broker to a consumer.
     pub struct ConsumerGroupRequest {
         "consumerGroup" => consumer_group: Text,
     }

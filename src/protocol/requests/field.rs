@@ -4,7 +4,8 @@ use thiserror::Error;
 
 use crate::protocol::fields::{Raw, Text, Value, is_true};
 
-/// A required field that is absent, or is not of its type. The answer to such a request is code 1 with this text.
+/// A required field that is absent, or is not of its type. The answer to such a request is code 1 with this
+/// text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("{header}: the field \"{field}\" is missing or malformed")]
 pub struct FieldError {

@@ -25,7 +25,8 @@ headers! {
         "totalGroupNum" => total_group_num: i32,
     }
 
-    /// Requests that name a group and nothing else: GET_SUBSCRIPTIONGROUP_CONFIG 352, QUERY_TOPICS_BY_CONSUMER 343.
+    /// Requests that name a group and nothing else: GET_SUBSCRIPTIONGROUP_CONFIG 352,
+    /// QUERY_TOPICS_BY_CONSUMER 343.
     pub struct GroupRequest {
         "group" => group: Text,
     }

@@ -1,5 +1,5 @@
-//! The nameserver's key-value configuration. What is absent is answered with code 1 in words of its own, so nothing is
-//! required here.
+//! The nameserver's key-value configuration. What is absent is answered with code 1 in words of its own, so
+//! nothing is required here.
 
 use super::headers;
 use crate::protocol::fields::Text;

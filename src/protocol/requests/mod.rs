@@ -1,10 +1,41 @@
 //! Typed request and response headers: views on the ext fields, one declaration each.
 //!
-//! A declaration names the wire name, the Rust field and its type. `T` is required, `Option<T>` may be absent, and `T = x`
-//! reads as `x` when absent. A number that does not parse is absent (fact sheet: remoting 1.6). RocketMQ only logs a
-//! missing required field and then fails with code 1 when it needs it: [`FieldError`] is that failure, said in words.
+//! A declaration names the wire name, the Rust field and its type. `T` is required, `Option<T>` may be
+//! absent, and `T = x` reads as `x` when absent. A number that does not parse is absent (fact sheet: remoting
+//! 1.6). RocketMQ only logs a missing required field and then fails with code 1 when it needs it:
+//! [`FieldError`] is that failure, said in words.
 //!
 //! What requests have in common beyond their own fields is a view of its own, [`RpcContext`].
+//!
+//! A server reads frames, views each as its typed request, and answers without a frame in between:
+//! ```
+//! use bytes::BytesMut;
+//! use castmq::protocol::codes::{RequestCode, ResponseCode};
+//! use castmq::protocol::frame::{Frame, FrameError};
+//! use castmq::protocol::requests::offset::{MaxOffsetRequest, OffsetResponse};
+//!
+//! fn serve(arrived: &mut BytesMut, out: &mut BytesMut) -> Result<(), FrameError> {
+//!     while let Some(Frame { header, body: _ }) = Frame::decode(arrived)? {
+//!         let to = header.reply_to();
+//!         match header.request_code() {
+//!             RequestCode::GET_MAX_OFFSET => match MaxOffsetRequest::from_fields(&header.fields) {
+//!                 Ok(_request) => {
+//!                     to.answer(ResponseCode::SUCCESS).fields(OffsetResponse { offset: 7 }).encode(b"", out)?
+//!                 }
+//!                 Err(error) => {
+//!                     to.answer(ResponseCode::SYSTEM_ERROR).remark(&error.to_string()).encode(b"", out)?
+//!                 }
+//!             },
+//!             code => {
+//!                 let remark = format!(" request type {} not supported", code.as_i32());
+//!                 to.answer(ResponseCode::REQUEST_CODE_NOT_SUPPORTED).remark(&remark).encode(b"", out)?
+//!             }
+//!         }
+//!     }
+//!     Ok(())
+//! }
+//! # serve(&mut BytesMut::new(), &mut BytesMut::new()).expect("nothing to serve");
+//! ```
 
 mod field;
 

@@ -6,8 +6,8 @@ use crate::protocol::fields::{Fields, Text};
 use crate::protocol::requests::FieldError;
 
 headers! {
-    /// SEND_MESSAGE 10 and SEND_REPLY_MESSAGE 324 under these names; SEND_MESSAGE_V2 310, SEND_BATCH_MESSAGE 320 and
-    /// SEND_REPLY_MESSAGE_V2 325 under one-letter names: [`SendMessageRequest::of`] knows which.
+    /// SEND_MESSAGE 10 and SEND_REPLY_MESSAGE 324 under these names; SEND_MESSAGE_V2 310, SEND_BATCH_MESSAGE
+    /// 320 and SEND_REPLY_MESSAGE_V2 325 under one-letter names: [`SendMessageRequest::of`] knows which.
     pub struct SendMessageRequest {
         /// The producer's group.
         "producerGroup" => producer_group: Text,
@@ -39,7 +39,8 @@ headers! {
         "bname" => broker_name: Option<Text>,
     }
 
-    /// Answer to every kind of send; codes 10, 11 and 12 carry it too. Clients fail without queue id and offset.
+    /// Answer to every kind of send; codes 10, 11 and 12 carry it too. Clients fail without queue id and
+    /// offset.
     pub struct SendMessageResponse {
         /// The offset message id; of a batch all, comma separated.
         "msgId" => msg_id: Text,

@@ -23,8 +23,8 @@ headers! {
         "force" => force: bool = false,
     }
 
-    /// Requests that name a topic and nothing else: DELETE_TOPIC_IN_BROKER 215, REGISTER_TOPIC_IN_NAMESRV 217,
-    /// GET_TOPIC_STATS_INFO 202, QUERY_TOPIC_CONSUME_BY_WHO 300, GET_TOPIC_CONFIG 351.
+    /// Requests that name a topic and nothing else: DELETE_TOPIC_IN_BROKER 215, REGISTER_TOPIC_IN_NAMESRV
+    /// 217, GET_TOPIC_STATS_INFO 202, QUERY_TOPIC_CONSUME_BY_WHO 300, GET_TOPIC_CONFIG 351.
     pub struct TopicRequest {
         "topic" => topic: Text,
     }

@@ -125,7 +125,8 @@ impl<'a> Scanner<'a> {
         Ok(scanned)
     }
 
-    /// An object or array that nobody reads: brackets are counted, not recursed into, so that depth costs nothing.
+    /// An object or array that nobody reads: brackets are counted, not recursed into, so that depth costs
+    /// nothing.
     fn nested(&mut self) -> Result<Range<usize>, HeaderError> {
         let start = self.at;
         let mut depth = 0_usize;
@@ -201,8 +202,8 @@ impl<'a> Scanner<'a> {
         Ok(end + utf8.len())
     }
 
-    /// The digits behind `\u`, with a second escape where they are half a pair. A half without its other half is
-    /// replaced: UTF-8 cannot hold it.
+    /// The digits behind `\u`, with a second escape where they are half a pair. A half without its other half
+    /// is replaced: UTF-8 cannot hold it.
     fn code_point(&mut self) -> Result<char, HeaderError> {
         let unit = self.hex()?;
         if let high @ 0xd800..=0xdbff = unit

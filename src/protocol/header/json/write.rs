@@ -5,8 +5,8 @@ use bytes::{BufMut, BytesMut};
 use crate::protocol::fields::{Emit, Value};
 use crate::protocol::header::Head;
 
-/// Appends a header block. `extFields` is always there, as an empty object where there are none: some clients read it
-/// without asking.
+/// Appends a header block. `extFields` is always there, as an empty object where there are none: some clients
+/// read it without asking.
 pub(in crate::protocol::header) fn encode(head: &Head<'_>, fields: &impl Emit, out: &mut BytesMut) {
     member(out, "{\"code\":", head.code);
     out.put_slice(b",\"extFields\":{");
