@@ -1,0 +1,156 @@
+//! The actor that writes the log: the only one. It takes all that waits, appends it in one go, and says how
+//! far the log has come.
+
+use std::sync::Arc;
+
+use super::{
+    ack::{Acknowledgement, Placed, Refusal},
+    allocator::AllocatorMessage,
+    flush::{FlushMessage, Waiting},
+    signal::Signal,
+};
+use crate::{
+    actors::supervision::{Address, Behaviour, Cx, Millis},
+    protocol::record::RecordDraft,
+    store::{
+        PhysicalOffset, StoreError,
+        commit_log::{Appender, CommitLog},
+        queue_table::QueueState,
+    },
+};
+
+crate::messages! {
+    /// What the log's writer is told.
+    pub(super) enum LogMessage {
+        /// Append these.
+        Append(Append),
+    }
+}
+
+/// Messages of one queue, in order.
+pub(super) struct Append {
+    /// The queue's numbers: the writer gives out offsets, so that they are dense in the order of the log.
+    pub(super) queue: Arc<QueueState>,
+    pub(super) entries: Vec<Entry>,
+}
+
+/// What is appended together or not at all, and who waits for it.
+pub(super) struct Entry {
+    pub(super) records: Records,
+    /// Whether the sender waits until the record is as safe as the policy says.
+    pub(super) waits: bool,
+    pub(super) ack: Acknowledgement,
+}
+
+/// One record, or those of a batch, which stay in one file.
+pub(super) enum Records {
+    One(RecordDraft),
+    Many(Vec<RecordDraft>),
+}
+
+impl Records {
+    fn as_slice(&self) -> &[RecordDraft] {
+        match self {
+            Self::One(record) => std::slice::from_ref(record),
+            Self::Many(records) => records,
+        }
+    }
+}
+
+/// What the writer works with.
+pub(super) struct LogWriter {
+    pub(super) log: Arc<CommitLog>,
+    pub(super) appender: Appender,
+    /// Whether an acknowledgement waits for the device.
+    pub(super) sync: bool,
+    pub(super) flush: Address<FlushMessage>,
+    /// Raised after each run of appends.
+    pub(super) appended: Signal,
+    pub(super) allocator: Address<AllocatorMessage>,
+    /// Up to where the pages of the current file were asked to be made ready.
+    pub(super) warm: PhysicalOffset,
+    pub(super) waiting: Vec<Waiting>,
+}
+
+/// How far ahead of the writer pages are made ready.
+const WARM_AHEAD: usize = 16 << 20;
+
+impl LogWriter {
+    fn append(&mut self, queue: &QueueState, entry: Entry, now: Millis) {
+        let Entry { records, waits, ack } = entry;
+        match self.place(queue, &records, now) {
+            Ok(placed) if self.sync && waits => {
+                let end = self.log.max_offset();
+                self.waiting.push(Waiting { end, placed, ack });
+            }
+            Ok(placed) => ack.stored(placed),
+            Err(error) => ack.refused(&Refusal::from(&error)),
+        }
+    }
+
+    fn place(&mut self, queue: &QueueState, records: &Records, now: Millis) -> Result<Placed, StoreError> {
+        let drafts = records.as_slice();
+        let size = drafts.iter().map(RecordDraft::total_size).sum();
+        let first = queue.next_offset();
+        let at = self.appender.append(size, now, |window, at| {
+            let (mut rest, mut physical) = (window, at);
+            for (draft, offset) in drafts.iter().zip(first.0..) {
+                let (record, behind) = rest.split_at_mut(draft.total_size());
+                // The window has the size of all drafts together, so this one fits.
+                let _ = draft.encode_into(record, offset, physical.0, now);
+                physical = physical.plus(record.len());
+                rest = behind;
+            }
+        })?;
+        queue.set_next_offset(first.plus(drafts.len()));
+        let sizes = match records {
+            Records::One(_) => Vec::new(),
+            Records::Many(drafts) => drafts.iter().map(RecordDraft::total_size).collect(),
+        };
+        Ok(Placed { queue_offset: first, physical_offset: at, sizes })
+    }
+
+    /// Has the pages made ready that the next appends will touch.
+    fn warm_ahead(&mut self) {
+        let Some((file, position)) = self.appender.position() else { return };
+        let here = file.base().plus(position);
+        if here.plus(WARM_AHEAD / 2) < self.warm {
+            return;
+        }
+        let from = self.warm.max(here);
+        self.warm = here.plus(WARM_AHEAD);
+        let range = from.since(file.base()).min(file.len())..self.warm.since(file.base()).min(file.len());
+        let order = AllocatorMessage::Warm { file: file.clone(), range };
+        // It is a favour: when the allocator is busy the writer touches the pages itself.
+        let _ = self.allocator.send(order);
+    }
+}
+
+impl Behaviour for LogWriter {
+    type Message = LogMessage;
+    const KIND: &'static str = "commit-log";
+    const DRAINS: bool = true;
+
+    fn handle(&mut self, LogMessage::Append(append): LogMessage, cx: &mut Cx<'_, Self>) {
+        let now = cx.clock().now();
+        for entry in append.entries {
+            self.append(&append.queue, entry, now);
+        }
+    }
+
+    fn drained(&mut self, _cx: &mut Cx<'_, Self>) {
+        self.appended.raise();
+        if !self.waiting.is_empty() {
+            self.flush.complete(FlushMessage::Await(std::mem::take(&mut self.waiting)));
+        }
+        self.warm_ahead();
+    }
+
+    fn observe(&self) -> String {
+        let marks = self.log.watermarks();
+        match self.log.poisoned() {
+            Some(reason) => format!("poisoned: {reason}"),
+            None => format!("appended {}, flushed {}", marks.appended.get(), marks.flushed.get()),
+        }
+    }
+}

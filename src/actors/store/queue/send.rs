@@ -1,0 +1,73 @@
+//! From what a client sent to records that only lack their place.
+
+use bytes::Bytes;
+
+use crate::{
+    actors::store::{
+        ack::{Acknowledgement, Refusal},
+        log::{Entry, Records},
+    },
+    protocol::{
+        batch,
+        codes::ResponseCode,
+        record::{RecordDraft, RecordFields},
+    },
+};
+
+/// Something to store in a queue.
+pub(crate) struct SendJob {
+    /// What.
+    pub(crate) payload: Payload,
+    /// Whether its sender waits until it is as safe as the policy says (property `WAIT`).
+    pub(crate) waits: bool,
+    /// Who is told.
+    pub(crate) ack: Acknowledgement,
+}
+
+/// One message, or a batch whose body holds several.
+pub(crate) enum Payload {
+    One(Box<RecordFields>),
+    Batch(Box<RecordFields>),
+}
+
+impl SendJob {
+    /// Lays out its records; `None` when it was refused instead.
+    pub(super) fn prepare(self) -> Option<Entry> {
+        let Self { payload, waits, ack } = self;
+        let records = match payload {
+            Payload::One(fields) => {
+                RecordDraft::new(*fields).map(Records::One).map_err(|error| error.to_string())
+            }
+            Payload::Batch(fields) => split(*fields).map(Records::Many),
+        };
+        match records {
+            Ok(records) => Some(Entry { records, waits, ack }),
+            Err(remark) => {
+                ack.refused(&Refusal { code: ResponseCode::MESSAGE_ILLEGAL, remark });
+                None
+            }
+        }
+    }
+}
+
+/// The records of a batch: what its messages do not say themselves they have in common.
+fn split(common: RecordFields) -> Result<Vec<RecordDraft>, String> {
+    let body = common.body.clone();
+    let common = RecordFields { body: Bytes::new(), ..common };
+    let drafts: Result<Vec<_>, String> = batch::messages(body)
+        .map(|message| {
+            let message = message.map_err(|error| error.to_string())?;
+            let fields = RecordFields {
+                flag: message.flag,
+                body: message.body,
+                properties: message.properties.into(),
+                ..common.clone()
+            };
+            RecordDraft::new(fields).map_err(|error| error.to_string())
+        })
+        .collect();
+    match drafts {
+        Ok(drafts) if drafts.is_empty() => Err("the batch holds no message".into()),
+        drafts => drafts,
+    }
+}

@@ -1,0 +1,108 @@
+//! Where the queue actors are found, and how they come to be.
+
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use actix::ArbiterHandle;
+use dashmap::DashMap;
+
+use super::{log::LogMessage, queue::{QueueMessage, TopicQueue}};
+use crate::{
+    actors::supervision::{Address, Branch, Spec},
+    protocol::topic::is_storable,
+    store::{Store, StoreError},
+};
+
+/// All topic queues of a broker: one actor each, made when it is first needed. Cheap to clone.
+#[derive(Clone)]
+pub struct Queues(Arc<Directory>);
+
+struct Directory {
+    topics: DashMap<Box<str>, Vec<(i32, Address<QueueMessage>)>>,
+    branch: Branch,
+    arbiter: ArbiterHandle,
+    capacity: usize,
+    store: Arc<Store>,
+    log: OnceLock<Address<LogMessage>>,
+}
+
+/// How long a queue may take to serve what it has queued when it is stopped.
+const SHUTDOWN: Duration = Duration::from_secs(10);
+
+impl Queues {
+    pub(super) fn new(branch: Branch, arbiter: &ArbiterHandle, capacity: usize, store: Arc<Store>) -> Self {
+        let (topics, log) = (DashMap::new(), OnceLock::new());
+        Self(Arc::new(Directory { topics, branch, arbiter: arbiter.clone(), capacity, store, log }))
+    }
+
+    pub(super) fn connect(&self, log: Address<LogMessage>) {
+        // Connected once, while the store's branch is grown.
+        let _ = self.0.log.set(log);
+    }
+
+    /// The actor of a queue.
+    ///
+    /// # Errors
+    /// [`StoreError::HostileName`] for a topic that may not become a directory.
+    pub(crate) fn address(&self, topic: &str, queue_id: i32) -> Result<Address<QueueMessage>, StoreError> {
+        if let Some(queues) = self.0.topics.get(topic) {
+            if let Some(address) = find(&queues, queue_id) {
+                return Ok(address.clone());
+            }
+        }
+        if !is_storable(topic) || queue_id < 0 {
+            return Err(StoreError::HostileName { name: format!("{topic}/{queue_id}") });
+        }
+        let mut queues = self.0.topics.entry(topic.into()).or_default();
+        if let Some(address) = find(&queues, queue_id) {
+            return Ok(address.clone());
+        }
+        let address = self.start(topic, queue_id);
+        queues.retain(|(id, _)| *id != queue_id);
+        queues.push((queue_id, address.clone()));
+        Ok(address)
+    }
+
+    fn start(&self, topic: &str, queue_id: i32) -> Address<QueueMessage> {
+        let Directory { branch, arbiter, capacity, .. } = &*self.0;
+        let spec = Spec::new(format!("{topic}:{queue_id}"), arbiter).capacity(*capacity).shutdown(SHUTDOWN);
+        let (directory, topic) = (Arc::downgrade(&self.0), topic.to_owned());
+        branch.child(spec, move || {
+            let directory = directory.upgrade().ok_or("the store is gone")?;
+            let log = directory.log.get().ok_or("the log's writer is not known yet")?.clone();
+            Ok(TopicQueue::open(&directory.store, &topic, queue_id, log)?)
+        })
+    }
+
+    /// Stops the actors of a topic and forgets them; for a topic that is deleted.
+    pub(crate) fn forget(&self, topic: &str) {
+        if let Some((_, queues)) = self.0.topics.remove(topic) {
+            for (_, address) in queues {
+                address.complete(QueueMessage::Close);
+            }
+        }
+    }
+
+    /// Actors of queues at this moment.
+    pub fn len(&self) -> usize {
+        self.0.topics.iter().map(|queues| queues.len()).sum()
+    }
+
+    /// Whether there is no queue actor.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+fn find(queues: &[(i32, Address<QueueMessage>)], queue_id: i32) -> Option<&Address<QueueMessage>> {
+    queues.iter().find(|(id, address)| *id == queue_id && !address.is_closed()).map(|(_, address)| address)
+}
+
+impl fmt::Debug for Queues {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Queues").field("actors", &self.len()).finish_non_exhaustive()
+    }
+}
