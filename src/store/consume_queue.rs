@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -487,12 +488,21 @@ fn sync_from(files: &QueueFiles, from: QueueOffset, is_new_dir: bool) -> Result<
             continue;
         }
         let path = dir.join(&entry.name);
-        let file = disk.open(&path).map_err(StoreError::io("open", &path))?;
-        disk.sync_file(&path, &file).map_err(StoreError::io("sync", &path))?;
+        match disk.open(&path) {
+            // Deleted by its owner meanwhile.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(StoreError::io("open", &path)(error)),
+            Ok(file) => disk.sync_file(&path, &file).map_err(StoreError::io("sync", &path))?,
+        }
     }
     // A new queue's directory hangs in the topic's, and that in `consumequeue`.
     for dir in dir.ancestors().take(if is_new_dir { 3 } else { 1 }) {
-        disk.sync_dir(dir).map_err(StoreError::io("sync the directory", dir))?;
+        match disk.sync_dir(dir) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(StoreError::io("sync the directory", dir)(error));
+            }
+            _ => {}
+        }
     }
     Ok(())
 }

@@ -73,7 +73,11 @@ impl Disk for LocalDisk {
         let mut entries = Vec::new();
         for entry in found {
             let entry = entry?;
-            let metadata = fs::metadata(entry.path())?;
+            let metadata = match fs::metadata(entry.path()) {
+                // Removed since the directory was read.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                metadata => metadata?,
+            };
             if let Ok(name) = entry.file_name().into_string() {
                 entries.push(Entry { name, is_dir: metadata.is_dir(), len: metadata.len() });
             }

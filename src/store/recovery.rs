@@ -103,7 +103,7 @@ pub(super) fn recover(
 
     files.truncate_after(end)?;
     // Killed or not, the process before may have left pages that are not on the device yet.
-    for file in files.files().into_iter().filter(|file| file.end() > start) {
+    for file in files.files().into_iter().filter(|file| was_abnormal || file.end() > start) {
         file.sync(0..file.published())?;
     }
     let table = queues.finish(min, end)?;
