@@ -2,3 +2,4 @@
 
 pub mod remoting;
 pub mod supervision;
+pub mod topics;
