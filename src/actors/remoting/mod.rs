@@ -10,6 +10,8 @@ mod listener;
 mod outbox;
 mod peer;
 mod responder;
+#[cfg(test)]
+mod stand_in;
 
 use std::sync::Arc;
 
