@@ -1,4 +1,10 @@
 //! Everything that lives: the supervision kernel and the trees of nameserver and broker.
 
+pub mod broker;
+pub mod groups;
+pub mod live;
+pub mod process;
 pub mod remoting;
+pub mod store;
 pub mod supervision;
+pub mod topics;
