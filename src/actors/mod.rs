@@ -1,4 +1,6 @@
 //! Everything that lives: the supervision kernel and the trees of nameserver and broker.
 
+pub mod nameserver;
+pub mod process;
 pub mod remoting;
 pub mod supervision;
