@@ -3,6 +3,7 @@
 pub mod broker;
 pub mod groups;
 pub mod live;
+pub mod nameserver;
 pub mod process;
 pub mod remoting;
 pub mod store;
