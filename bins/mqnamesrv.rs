@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use castmq::{
     actors::{
         nameserver::{Nameserver, NameserverError},
-        process,
+        process::{self, Built},
     },
     config::args::{self, NamesrvArgs},
 };
@@ -22,6 +22,6 @@ fn main() -> ExitCode {
         let listening = format!("listening on {}", nameserver.address());
         let own = threads.start("routes");
         nameserver.grow(tree.root(), &[vec![own], threads.start_many("io", count)].concat())?;
-        Ok::<_, NameserverError>(vec![listening, data])
+        Ok::<_, NameserverError>(Built { lines: vec![listening, data], close: None })
     })
 }

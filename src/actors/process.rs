@@ -55,15 +55,27 @@ impl Threads {
     }
 }
 
-/// Runs a tree called `name` until a signal or its own end. `build` grows it, and gives the lines that are
-/// logged once it is up. `unused` are settings to warn of.
+/// What a build leaves to the process.
+#[derive(Default)]
+pub struct Built {
+    /// Logged once the tree is up: what listens where, where the data lies.
+    pub lines: Vec<String>,
+    /// Called after an orderly stop, when no actor is left.
+    pub close: Option<Closing>,
+}
+
+/// What closes the files of a tree that has stopped.
+pub type Closing = Box<dyn FnOnce() -> Result<(), Box<dyn Error>>>;
+
+/// Runs a tree called `name` until a signal or its own end. `build` grows it. `unused` are settings to warn
+/// of.
 ///
 /// The status is success after a stop by SIGTERM or SIGINT; failure, with the reason in the last line of the
 /// log, when it could not start or gave up.
 pub fn run<E: Into<Box<dyn Error>>>(
     name: &str,
     unused: &[String],
-    build: impl FnOnce(&Tree, &Threads) -> Result<Vec<String>, E>,
+    build: impl FnOnce(&Tree, &Threads) -> Result<Built, E>,
 ) -> ExitCode {
     let began = Instant::now();
     start_log();
@@ -81,11 +93,11 @@ pub fn run<E: Into<Box<dyn Error>>>(
 async fn live<E: Into<Box<dyn Error>>>(
     name: &str,
     began: Instant,
-    build: impl FnOnce(&Tree, &Threads) -> Result<Vec<String>, E>,
+    build: impl FnOnce(&Tree, &Threads) -> Result<Built, E>,
 ) -> Result<(), String> {
     let threads = Threads::default();
     let tree = Rc::new(Tree::new(name, Clock::system(), &threads.start("root")));
-    let lines = build(&tree, &threads).map_err(|error| told(&*error.into()))?;
+    let Built { lines, close } = build(&tree, &threads).map_err(|error| told(&*error.into()))?;
     stop_on_signals(&tree).map_err(|error| format!("cannot wait for signals: {error}"))?;
     tree.start();
     let _watchdog = Watchdog::start_logging(&tree, HELD_UP);
@@ -96,8 +108,9 @@ async fn live<E: Into<Box<dyn Error>>>(
     match tree.exited().await {
         Exit::Stopped => {
             threads.end();
+            let closed = close.map_or(Ok(()), |close| close().map_err(|error| told(&*error)));
             tracing::info!("{name} has stopped");
-            Ok(())
+            closed
         }
         Exit::GaveUp(reason) => Err(reason.to_string()),
     }

@@ -12,4 +12,4 @@ mod service;
 mod start;
 
 pub use context::{Broker, Identity, Live};
-pub use start::{BrokerError, BrokerThreads, OpenBroker, close};
+pub use start::{BrokerError, BrokerThreads, OpenBroker};

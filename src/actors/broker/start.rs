@@ -15,6 +15,7 @@ use super::{Broker, Identity, Live, service::BrokerService};
 use crate::{
     actors::{
         groups,
+        process::{Closing, Threads},
         remoting::{self, Doors, Origin},
         store::{self, StoreThreads},
         supervision::Branch,
@@ -27,6 +28,8 @@ use crate::{
 
 /// Old clients connect to the port two below (fact sheet: remoting 1.8).
 const VIP_DISTANCE: u16 = 2;
+/// Up to so many cores, connections share the thread of the queues.
+const SHARED_UP_TO: usize = 2;
 /// A recovery that has more than this to read tells how far it is.
 const TELL_FROM: u64 = 256 << 20;
 
@@ -76,6 +79,28 @@ pub struct BrokerThreads {
     pub store: StoreThreads,
     /// Those of the connections.
     pub connections: Vec<ArbiterHandle>,
+}
+
+impl BrokerThreads {
+    /// Starts them. `connections` is `remotingThreads`: with 0, a machine of one or two cores serves
+    /// connections on the thread of the queues, which saves a wake-up on every hop; a larger one gives half of
+    /// its cores to them.
+    pub fn start(threads: &Threads, connections: u32) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let hot = threads.start("hot");
+        let connections = match connections {
+            0 if cores <= SHARED_UP_TO => vec![hot.clone()],
+            0 => threads.start_many("io", (cores / 2) as u32),
+            count => threads.start_many("io", count),
+        };
+        let store = StoreThreads {
+            hot,
+            flush: threads.start("flush"),
+            background: threads.start("background"),
+            control: threads.start("control"),
+        };
+        Self { store, connections }
+    }
 }
 
 impl OpenBroker {
@@ -136,9 +161,11 @@ impl OpenBroker {
         ]
     }
 
-    /// The store, to be closed when the tree has stopped.
-    pub fn store(&self) -> Arc<Store> {
-        self.store.clone()
+    /// What closes the store when the tree has stopped. If something cannot be flushed then, the next start
+    /// recovers.
+    pub fn closing(&self) -> Closing {
+        let store = self.store.clone();
+        Box::new(move || Ok(close(&store)?))
     }
 
     /// Adds its actors below `parent`.
@@ -181,11 +208,7 @@ impl OpenBroker {
     }
 }
 
-/// Closes the store behind a tree that has stopped in order.
-///
-/// # Errors
-/// When something cannot be flushed: the next start recovers.
-pub fn close(store: &Store) -> Result<(), StoreError> {
+fn close(store: &Store) -> Result<(), StoreError> {
     match store.close()? {
         Closed::Clean => tracing::info!("the store is closed: everything is on the device"),
         Closed::Behind(bytes) => {
