@@ -1,2 +1,42 @@
-//! castmq
-fn main() {}
+//! Nameserver and broker in one process, on defaults: for the first minute, and for tests.
+
+use std::{error::Error, process::ExitCode};
+
+use castmq::{
+    actors::{
+        broker::{BrokerThreads, OpenBroker},
+        nameserver::Nameserver,
+        process::{self, Built},
+        supervision::{Spec, Strategy},
+    },
+    config::{
+        Addresses,
+        args::{self, CastmqArgs},
+    },
+};
+
+fn main() -> ExitCode {
+    let loaded = match args::read::<CastmqArgs>() {
+        Ok(loaded) => loaded,
+        Err(status) => return status,
+    };
+    process::run("castmq", &loaded.unused, |tree, threads| {
+        let mut config = loaded.config;
+        let handles = BrokerThreads::start(threads, config.broker.remoting_threads);
+        let nameserver = Nameserver::bind(config.namesrv, loaded.file)?;
+        let address = nameserver.address();
+        if config.broker.namesrv_addr.0.iter().any(|addr| addr.ends_with(":0")) {
+            config.broker.namesrv_addr = Addresses(vec![format!("127.0.0.1:{}", address.port())]);
+        }
+        let broker = OpenBroker::open(config.broker)?;
+        let mut lines = vec![format!("nameserver: listening on {address}")];
+        lines.extend(broker.lines());
+        let close = broker.closing();
+
+        let control = &handles.store.control;
+        let below = |name| tree.root().branch(Spec::new(name, control), Strategy::OneForOne);
+        nameserver.grow(&below("nameserver"), &[handles.store.background.clone()])?;
+        broker.grow(&below("broker"), &handles)?;
+        Ok::<_, Box<dyn Error>>(Built { lines, close: Some(close) })
+    })
+}

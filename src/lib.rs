@@ -13,6 +13,8 @@
 pub mod actors;
 #[cfg(feature = "server")]
 pub mod config;
+#[cfg(feature = "server")]
+pub mod filter;
 pub mod protocol;
 #[cfg(feature = "server")]
 pub mod store;

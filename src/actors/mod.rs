@@ -1,6 +1,11 @@
 //! Everything that lives: the supervision kernel and the trees of nameserver and broker.
 
+pub mod broker;
 pub mod groups;
+pub mod live;
+pub mod nameserver;
+pub mod process;
 pub mod remoting;
+pub mod store;
 pub mod supervision;
 pub mod topics;

@@ -56,7 +56,7 @@ config! {
     channel_expired_timeout "channelExpiredTimeout": Millis = Millis(120_000), Between(1, INT_MAX), Live;
     /// Most connections at a time; further ones are closed at once.
     max_connections "maxConnections": u32 = 20000, Between(1, 1_000_000), AtStart;
-    /// Threads that serve connections. 0: one for each core.
+    /// Threads that serve connections. 0: half as many as cores, or with up to two cores none of their own.
     remoting_threads "remotingThreads": u32 = 0, Between(0, 1024), AtStart;
     /// Most messages that wait for one actor; a full mailbox pushes back to its senders.
     mailbox_capacity "mailboxCapacity": u32 = 16384, Between(16, 1 << 20), AtStart;

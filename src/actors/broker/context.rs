@@ -5,15 +5,18 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
+use bytes::Bytes;
+
 use crate::{
     actors::{
         groups::Groups,
         remoting::Origin,
         store::Queues,
-        supervision::{Clock, Millis},
+        supervision::{Branch, Clock, Millis},
         topics::Topics,
     },
     config::BrokerConfig,
+    protocol::message_id::UniqueIds,
     store::Store,
 };
 
@@ -68,6 +71,12 @@ pub struct Broker {
     pub queues: Queues,
     /// Its consumer and producer groups.
     pub groups: Groups,
+    /// Unique keys, for messages that come without.
+    pub unique_ids: UniqueIds,
+    /// What is added to the properties of every message: region, trace and cluster, in their text form.
+    pub added_properties: Bytes,
+    /// The tree that it lives in.
+    pub tree: Branch,
     /// Its time.
     pub clock: Clock,
     /// When it started.

@@ -9,5 +9,7 @@ mod context;
 mod pull;
 mod send;
 mod service;
+mod start;
 
 pub use context::{Broker, Identity, Live};
+pub use start::{BrokerError, BrokerThreads, OpenBroker};

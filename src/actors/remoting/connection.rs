@@ -112,7 +112,7 @@ impl<S: Service> Drop for Connection<S> {
 }
 
 /// Reads, decodes and serves until the other side closes.
-async fn serve<S: Service>(
+pub(super) async fn serve<S: Service>(
     read: OwnedReadHalf,
     service: &S,
     peer: &Arc<Peer>,
@@ -165,7 +165,7 @@ fn take_frames(
 }
 
 /// Writes what the outbox holds, as much as possible at once, until it says to close.
-async fn write_all(
+pub(super) async fn write_all(
     write: OwnedWriteHalf,
     mut outgoing: UnboundedReceiver<Outgoing>,
     peer: &Peer,

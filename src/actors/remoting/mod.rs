@@ -7,6 +7,7 @@
 
 mod connection;
 mod listener;
+mod outbound;
 mod outbox;
 mod peer;
 mod responder;
@@ -20,6 +21,7 @@ use bytes::Bytes;
 use crate::protocol::header::Header;
 
 pub use listener::{Doors, open};
+pub use outbound::{NothingServed, Outbound, tell_once};
 pub use outbox::{Origin, SendReceipt};
 pub use peer::{CallError, Peer, request};
 pub use responder::Responder;

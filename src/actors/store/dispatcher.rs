@@ -34,17 +34,19 @@ const ROUND: usize = 4 << 20;
 static NEXT_ROUND: AtomicU64 = AtomicU64::new(1);
 
 pub(super) struct Dispatcher {
-    pub(super) store: Arc<Store>,
-    pub(super) queues: Queues,
+    store: Arc<Store>,
+    queues: Queues,
     /// Whether only flushed records may be seen.
-    pub(super) sync: bool,
-    pub(super) advanced: Signal,
+    sync: bool,
+    advanced: Signal,
     /// The round that is under way.
-    pub(super) round: Option<u64>,
+    round: Option<u64>,
+    /// It stops once nothing is behind; nobody is left to see what is not flushed.
+    stopping: bool,
 }
 
 /// A part of a round, held by each queue that has something to take; the last one to let go ends the round.
-pub(super) struct Round {
+pub(crate) struct Round {
     number: u64,
     to: PhysicalOffset,
     timestamp: Millis,
@@ -67,10 +69,14 @@ struct Group {
 }
 
 impl Dispatcher {
+    pub(super) fn new(store: Arc<Store>, queues: Queues, sync: bool, advanced: Signal) -> Self {
+        Self { store, queues, sync, advanced, round: None, stopping: false }
+    }
+
     /// The end of what may be seen.
     fn limit(&self) -> PhysicalOffset {
         let marks = self.store.watermarks();
-        if self.sync { marks.flushed.get() } else { marks.appended.get() }
+        if self.sync && !self.stopping { marks.flushed.get() } else { marks.appended.get() }
     }
 
     /// Starts a round, unless one is under way or nothing is new.
@@ -119,7 +125,8 @@ impl Dispatcher {
                     timestamp = record.store_timestamp;
                     if let Some(entry) = unit_of(&record, rules) {
                         let key = (entry.topic.as_bytes(), entry.queue_id);
-                        let known = groups.iter_mut().rev().find(|group| (&*group.topic, group.queue_id) == key);
+                        let known =
+                            groups.iter_mut().rev().find(|group| (&*group.topic, group.queue_id) == key);
                         match known {
                             Some(group) => group.units.push(entry.unit),
                             None => groups.push(Group {
@@ -187,6 +194,15 @@ impl Behaviour for Dispatcher {
             }
         }
         self.advance(cx);
+        if self.stopping && self.round.is_none() {
+            cx.stop();
+        }
+    }
+
+    fn stop(&mut self, cx: &mut Cx<'_, Self>) -> Readiness {
+        self.stopping = true;
+        self.advance(cx);
+        if self.round.is_some() { Readiness::Later } else { Readiness::Ready }
     }
 
     fn observe(&self) -> String {

@@ -104,11 +104,8 @@ impl Behaviour for Flusher {
             Ok(flushed) => {
                 for Waiting { end, placed, ack } in waiting {
                     // The log only grows while it is flushed, so all who waited are below.
-                    let code = if end <= flushed {
-                        ResponseCode::SUCCESS
-                    } else {
-                        ResponseCode::FLUSH_DISK_TIMEOUT
-                    };
+                    let code =
+                        if end <= flushed { ResponseCode::SUCCESS } else { ResponseCode::FLUSH_DISK_TIMEOUT };
                     ack.settled(code, placed);
                 }
             }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-pub(crate) use pull::{PullJob, PullOutcome};
+pub(crate) use pull::{AnswerFlags, PullJob};
 pub(crate) use send::{Payload, SendJob};
 
 use super::{
@@ -20,10 +20,8 @@ use crate::{
         QueueOffset, Store, StoreError,
         commit_log::CommitLog,
         consume_queue::{Appended, ConsumeQueue, Unit},
-        dispatch::unit_of,
-        offset_by_time::{Boundary, offset_by_time},
+        offset_by_time::Boundary,
         queue_table::QueueState,
-        scan::{Found, Verify, examine},
     },
 };
 
@@ -48,9 +46,7 @@ crate::messages! {
 }
 
 pub(crate) struct TopicQueue {
-    topic: String,
-    queue_id: i32,
-    store: Arc<Store>,
+    name: String,
     state: Arc<QueueState>,
     queue: ConsumeQueue,
     log: Arc<CommitLog>,
@@ -67,51 +63,18 @@ impl TopicQueue {
         queue_id: i32,
         writer: Address<LogMessage>,
     ) -> Result<Self, StoreError> {
-        let queue = store.open_queue(topic, queue_id)?;
-        let mut opened = Self {
-            topic: topic.to_owned(),
-            queue_id,
-            store: store.clone(),
+        let mut queue = store.open_queue(topic, queue_id)?;
+        // What was dispatched to a behaviour that did not live to write it.
+        store.catch_up(&mut queue, topic, queue_id, store.watermarks().dispatched.get())?;
+        Ok(Self {
+            name: format!("{topic}:{queue_id}"),
             state: queue.state().clone(),
             queue,
             log: store.log().clone(),
             writer,
             held: Vec::new(),
             alarm: None,
-        };
-        opened.catch_up()?;
-        Ok(opened)
-    }
-
-    /// Takes from the log what was dispatched to a behaviour that did not live to write it.
-    fn catch_up(&mut self) -> Result<(), StoreError> {
-        if self.queue.max_offset() >= self.state.next_offset() {
-            return Ok(());
-        }
-        let mut at = self.queue.max_physical()?.unwrap_or_default().max(self.log.min_offset());
-        let limit = self.store.watermarks().dispatched.get();
-        let store = self.store.clone();
-        while at < limit {
-            let Some(window) = self.log.contiguous(at, limit.since(at)) else { break };
-            let mut rest: &[u8] = &window;
-            while !rest.is_empty() {
-                let size = match examine(rest, at, Verify::Layout) {
-                    Found::Record(record) => {
-                        if let Some(entry) = unit_of(&record, &store.options().rules) {
-                            if entry.topic == self.topic && entry.queue_id == self.queue_id {
-                                self.queue.append(entry.queue_offset, &[entry.unit])?;
-                            }
-                        }
-                        record.size
-                    }
-                    Found::Blank(size) => size,
-                    Found::Bad(reason) => return Err(StoreError::BadRecord { offset: at, reason }),
-                };
-                at = at.plus(size);
-                rest = rest.get(size..).unwrap_or_default();
-            }
-        }
-        Ok(())
+        })
     }
 
     fn dispatched(&mut self, at: QueueOffset, units: &[Unit], cx: &mut Cx<'_, Self>) {
@@ -135,9 +98,9 @@ impl TopicQueue {
 
     fn offset_by_time(&mut self, timestamp: Millis, boundary: Boundary) -> QueueOffset {
         let log = self.log.clone();
-        let found = offset_by_time(&mut self.queue, timestamp, boundary, |at| log.store_timestamp(at));
+        let found = self.queue.offset_by_time(timestamp, boundary, |at| log.store_timestamp(at));
         found.unwrap_or_else(|error| {
-            tracing::error!(topic = self.topic, queue_id = self.queue_id, %error, "no offset by time");
+            tracing::error!(queue = self.name, %error, "no offset by time");
             self.queue.min_offset()
         })
     }

@@ -9,7 +9,10 @@ use std::{
 use actix::ArbiterHandle;
 use dashmap::DashMap;
 
-use super::{log::LogMessage, queue::{QueueMessage, TopicQueue}};
+use super::{
+    log::LogMessage,
+    queue::{QueueMessage, TopicQueue},
+};
 use crate::{
     actors::supervision::{Address, Branch, Spec},
     protocol::topic::is_storable,
@@ -46,7 +49,7 @@ impl Queues {
     /// The actor of a queue.
     ///
     /// # Errors
-    /// [`StoreError::HostileName`] for a topic that may not become a directory.
+    /// [`StoreError::BadTopic`] for a topic that may not become a directory.
     pub(crate) fn address(&self, topic: &str, queue_id: i32) -> Result<Address<QueueMessage>, StoreError> {
         if let Some(queues) = self.0.topics.get(topic) {
             if let Some(address) = find(&queues, queue_id) {
@@ -54,7 +57,8 @@ impl Queues {
             }
         }
         if !is_storable(topic) || queue_id < 0 {
-            return Err(StoreError::HostileName { name: format!("{topic}/{queue_id}") });
+            let reason = "no legal topic or queue";
+            return Err(StoreError::BadTopic { topic: format!("{topic}:{queue_id}"), reason });
         }
         let mut queues = self.0.topics.entry(topic.into()).or_default();
         if let Some(address) = find(&queues, queue_id) {

@@ -20,7 +20,7 @@ pub(super) struct CellId(pub(super) u64);
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
 /// What an actor is doing with its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[repr(u8)]
 pub enum Phase {
     /// It waits for its supervisor's word, and holds its mailbox.
@@ -43,7 +43,7 @@ impl Phase {
 }
 
 /// Why an actor failed, as one line of text.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Reason(pub String);
 
 impl fmt::Display for Reason {

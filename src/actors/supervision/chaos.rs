@@ -13,7 +13,7 @@ use std::{
 };
 
 use super::{
-    Tree,
+    Branch,
     cell::{Cell, Control},
     shell::Work,
 };
@@ -22,9 +22,9 @@ use super::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
     /// A panic before the next message of this kind is handled (`None`: any kind).
-    PanicBefore(Option<&'static str>),
+    PanicBefore(Option<String>),
     /// A panic after the next message of this kind was handled.
-    PanicAfter(Option<&'static str>),
+    PanicAfter(Option<String>),
     /// A panic at the next poll of one of its futures.
     PanicInFuture,
     /// The thread is held up for this long before the next message.
@@ -58,9 +58,8 @@ impl Faults {
     }
 
     pub(super) fn before(&self, kind: usize) {
-        let named = |name: &Option<&str>, kinds: &[&str]| name.is_none_or(|n| kinds.get(kind) == Some(&n));
         let due = |fault: &Fault, kinds: &'static [&'static str]| match fault {
-            Fault::PanicBefore(name) => named(name, kinds),
+            Fault::PanicBefore(name) => is_named(name.as_deref(), kinds, kind),
             Fault::Stall(_) => true,
             _ => false,
         };
@@ -72,7 +71,7 @@ impl Faults {
     }
 
     pub(super) fn after(&self, kind: usize) {
-        let due = |fault: &Fault, kinds: &'static [&'static str]| matches!(fault, Fault::PanicAfter(name) if name.is_none_or(|n| kinds.get(kind) == Some(&n)));
+        let due = |fault: &Fault, kinds: &'static [&'static str]| matches!(fault, Fault::PanicAfter(name) if is_named(name.as_deref(), kinds, kind));
         if self.take(due).is_some() {
             panic!("chaos: after the message");
         }
@@ -89,6 +88,11 @@ impl Faults {
             panic!("chaos: in a future");
         }
     }
+}
+
+/// Whether a fault for messages called `name` (`None`: any) is meant for the kind with this index.
+fn is_named(name: Option<&str>, kinds: &[&str], kind: usize) -> bool {
+    name.is_none_or(|name| kinds.get(kind) == Some(&name))
 }
 
 impl Cell {
@@ -117,9 +121,12 @@ impl<M> Future for Faulty<M> {
 #[error("no actor at {0}: see the live tree for the paths there are")]
 pub struct NoSuchActor(pub String);
 
-/// Arms `fault` for the actor at `path`.
-pub fn inject(tree: &Tree, path: &str, fault: Fault) -> Result<(), NoSuchActor> {
-    let cell = find(tree.root().cell(), path).ok_or_else(|| NoSuchActor(path.to_owned()))?;
+/// Arms `fault` for the actor at `path`, at or below `root`.
+///
+/// # Errors
+/// [`NoSuchActor`].
+pub fn inject(root: &Branch, path: &str, fault: Fault) -> Result<(), NoSuchActor> {
+    let cell = find(root.cell(), path).ok_or_else(|| NoSuchActor(path.to_owned()))?;
     let restart = fault == Fault::FailStart;
     cell.faults.arm(fault, cell.kinds());
     if restart {
@@ -132,14 +139,14 @@ pub fn inject(tree: &Tree, path: &str, fault: Fault) -> Result<(), NoSuchActor> 
     Ok(())
 }
 
-/// The paths of all actors, with the kinds of messages that each takes.
-pub fn targets(tree: &Tree) -> Vec<(String, &'static [&'static str])> {
+/// The paths of all actors at and below `root`, with the kinds of messages that each takes.
+pub fn targets(root: &Branch) -> Vec<(String, &'static [&'static str])> {
     fn walk(cell: &Arc<Cell>, into: &mut Vec<(String, &'static [&'static str])>) {
         into.push((cell.path().to_owned(), cell.kinds()));
         cell.children().iter().for_each(|child| walk(child, into));
     }
     let mut all = Vec::new();
-    walk(tree.root().cell(), &mut all);
+    walk(root.cell(), &mut all);
     all
 }
 

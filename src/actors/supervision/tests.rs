@@ -526,17 +526,17 @@ mod injected {
         run(async {
             let stand = Stand::new(Strategy::OneForOne, MANY).await;
             let path = "test/branch/b";
-            inject(&stand.tree, path, Fault::PanicBefore(Some("Ask"))).unwrap();
+            inject(stand.tree.root(), path, Fault::PanicBefore(Some("Ask".into()))).unwrap();
             assert!(ask(&stand.probes[1]).await.is_err());
             assert_eq!(ask(&stand.probes[1]).await, Ok(1));
-            inject(&stand.tree, path, Fault::PanicAfter(None)).unwrap();
+            inject(stand.tree.root(), path, Fault::PanicAfter(None)).unwrap();
             assert_eq!(ask(&stand.probes[1]).await, Ok(2), "the work was done before the panic");
             assert_eq!(ask(&stand.probes[1]).await, Ok(1));
-            inject(&stand.tree, path, Fault::FailStart).unwrap();
+            inject(stand.tree.root(), path, Fault::FailStart).unwrap();
             assert_eq!(ask(&stand.probes[1]).await, Ok(1));
             assert_eq!(stand.node("b").await.restarts, 3);
             assert_eq!(stand.starts(), [1, 4, 1]);
-            assert!(inject(&stand.tree, "test/nobody", Fault::FailStart).is_err());
+            assert!(inject(stand.tree.root(), "test/nobody", Fault::FailStart).is_err());
         });
     }
 
@@ -544,7 +544,7 @@ mod injected {
     fn every_actor_and_message_kind_is_a_target() {
         run(async {
             let stand = Stand::new(Strategy::OneForOne, MANY).await;
-            let all = targets(&stand.tree);
+            let all = targets(stand.tree.root());
             let (_, kinds) = all.iter().find(|(path, _)| path == "test/branch/a").unwrap();
             assert!(kinds.contains(&"PanicInFuture"));
         });

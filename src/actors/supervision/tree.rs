@@ -3,6 +3,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use actix::ArbiterHandle;
+use serde::Serialize;
 use tokio::sync::{oneshot, watch};
 
 use super::{
@@ -172,7 +173,7 @@ impl Branch {
 }
 
 /// One actor of the live tree.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Node {
     /// Its path, `castmq/store/commit-log`.
     pub path: String,

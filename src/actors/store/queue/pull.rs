@@ -158,7 +158,14 @@ impl Selection<'_> {
 }
 
 impl PullJob {
-    fn answer(mut self, outcome: PullOutcome, next: QueueOffset, min: QueueOffset, max: QueueOffset, body: Vec<Bytes>) {
+    fn answer(
+        mut self,
+        outcome: PullOutcome,
+        next: QueueOffset,
+        min: QueueOffset,
+        max: QueueOffset,
+        body: Vec<Bytes>,
+    ) {
         let Some(reply) = self.reply.take() else { return };
         let fields = PullMessageResponse {
             suggest_which_broker_id: self.flags.broker_id,
@@ -236,7 +243,8 @@ impl TopicQueue {
             messages: job.max_messages.max(1),
             runs: Vec::new(),
         };
-        let step = if job.filter == Filter::All { job.max_messages.clamp(1, MOST_SCANNED) } else { MOST_SCANNED };
+        let step =
+            if job.filter == Filter::All { job.max_messages.clamp(1, MOST_SCANNED) } else { MOST_SCANNED };
         let mut next = job.from;
         'scan: while next.since(job.from) < MOST_SCANNED && next < max {
             let units = self.queue.range(next, step)?;

@@ -1,0 +1,219 @@
+//! The road of a pull up to its queue (fact sheet: remoting 6.1).
+
+use std::{sync::Arc, time::Duration};
+
+use super::Broker;
+use crate::{
+    actors::{
+        remoting::Request,
+        store::{
+            Refusal,
+            queue::{AnswerFlags, PullJob, QueueMessage},
+        },
+    },
+    config::BrokerConfig,
+    filter::Filter,
+    protocol::{
+        codes::{RequestCode, ResponseCode},
+        fields::Value,
+        requests::pull::{PullMessageRequest, PullMessageResponse},
+        subscription::SubscriptionGroupConfig,
+        topic::{Perm, TopicConfig},
+    },
+    store::QueueOffset,
+};
+
+/// How long a connection waits for a full queue.
+const PATIENCE: Duration = Duration::from_millis(200);
+
+/// A refusal, with the reason that the answer names for clients of groups and topics that may not read.
+struct Denial {
+    refusal: Refusal,
+    forbidden: Option<i32>,
+}
+
+impl Denial {
+    fn new(code: ResponseCode, remark: impl Into<String>) -> Self {
+        Self { refusal: Refusal { code, remark: remark.into() }, forbidden: None }
+    }
+
+    /// NO_PERMISSION, for the given reason.
+    fn forbidden(reason: i32, remark: impl Into<String>) -> Self {
+        Self { forbidden: Some(reason), ..Self::new(ResponseCode::NO_PERMISSION, remark) }
+    }
+}
+
+const FORBIDDEN_BROKER: i32 = 1;
+const FORBIDDEN_GROUP: i32 = 2;
+const FORBIDDEN_TOPIC: i32 = 3;
+const FORBIDDEN_BROADCAST: i32 = 4;
+
+pub(super) async fn serve(broker: &Arc<Broker>, request: Request) {
+    let header = match PullMessageRequest::from_fields(&request.header.fields) {
+        Ok(header) => header,
+        Err(error) => return request.reply.refuse(ResponseCode::SYSTEM_ERROR, &error.to_string()),
+    };
+    let is_lite = request.header.request_code() == RequestCode::LITE_PULL_MESSAGE;
+    let config = broker.config.get();
+    let admitted = match admit(broker, &config, &header, is_lite) {
+        Ok(admitted) => admitted,
+        Err(Denial { refusal, forbidden }) => {
+            let reason = forbidden.map(|reason| ("forbiddenType", Value::from(reason)));
+            let answer = request.reply.answer(refusal.code).remark(&refusal.remark);
+            return match reason {
+                Some(reason) => request.reply.send(answer.fields(reason), Vec::new()),
+                None => request.reply.send(answer, Vec::new()),
+            };
+        }
+    };
+    let (group, topic, queue_id) = (&*header.consumer_group, &*header.topic, header.queue_id);
+    if header.sys_flag.has_commit_offset() && header.commit_offset >= 0 {
+        broker.groups.commit_offset(group, topic, queue_id, header.commit_offset);
+    }
+    if let Some(offset) = broker.groups.take_reset(group, topic, queue_id) {
+        return move_to(broker, request, &header, offset, admitted.flags);
+    }
+    let Ok(queue) = broker.queues.address(topic, queue_id) else {
+        return request.reply.refuse(ResponseCode::TOPIC_NOT_EXIST, "no such queue");
+    };
+    let job = PullJob {
+        from: QueueOffset(header.queue_offset),
+        max_messages: wanted_messages(&config, &header),
+        max_bytes: wanted_bytes(&config, &header),
+        filter: admitted.filter,
+        hold_until: hold(&config, &header).map(|wait| broker.clock.now() + wait),
+        flags: admitted.flags,
+        reply: Some(request.reply),
+    };
+    if let Err(busy) = queue.send(QueueMessage::Pull(job)) {
+        let _ = queue.send_within(busy.into_message(), PATIENCE).await;
+    }
+}
+
+struct Admitted {
+    filter: Filter,
+    flags: AnswerFlags,
+}
+
+/// The refusals, in the order in which RocketMQ makes them.
+fn admit(
+    broker: &Broker,
+    config: &BrokerConfig,
+    header: &PullMessageRequest,
+    is_lite: bool,
+) -> Result<Admitted, Denial> {
+    if !Perm(config.broker_permission as i32).is_readable() {
+        return Err(Denial::forbidden(FORBIDDEN_BROKER, "the broker pulling message is forbidden"));
+    }
+    if is_lite && !config.lite_pull_message_enable {
+        return Err(Denial::new(ResponseCode::NO_PERMISSION, "the lite pull of this broker is forbidden"));
+    }
+    let group = broker.topics.group_or_create(&header.consumer_group).ok_or_else(|| {
+        let remark = format!("subscription group [{}] does not exist", header.consumer_group);
+        Denial::new(ResponseCode::SUBSCRIPTION_GROUP_NOT_EXIST, remark)
+    })?;
+    if !group.consume_enable {
+        let remark = format!("subscription group no permission, {}", header.consumer_group);
+        return Err(Denial::forbidden(FORBIDDEN_GROUP, remark));
+    }
+    let topic = broker.topics.get(&header.topic).ok_or_else(|| {
+        let remark = format!("topic[{}] not exist, apply first please!", header.topic);
+        Denial::new(ResponseCode::TOPIC_NOT_EXIST, remark)
+    })?;
+    if !topic.perm.is_readable() {
+        let remark = format!("the topic[{}] pulling message is forbidden", header.topic);
+        return Err(Denial::forbidden(FORBIDDEN_TOPIC, remark));
+    }
+    if !(0..topic.read_queue_nums).contains(&header.queue_id) {
+        let remark = format!(
+            "queueId[{}] is illegal, topic:[{}] topicConfig.readQueueNums:[{}]",
+            header.queue_id, header.topic, topic.read_queue_nums
+        );
+        return Err(Denial::new(ResponseCode::INVALID_PARAMETER, remark));
+    }
+    let filter = filter(broker, header, &group)?;
+    Ok(Admitted { filter, flags: answer_flags(&topic, &group) })
+}
+
+fn answer_flags(topic: &TopicConfig, group: &SubscriptionGroupConfig) -> AnswerFlags {
+    AnswerFlags { broker_id: group.broker_id, topic: topic.topic_sys_flag, group: group.group_sys_flag }
+}
+
+/// The filter that comes with the pull, or the registered one.
+fn filter(
+    broker: &Broker,
+    header: &PullMessageRequest,
+    group: &SubscriptionGroupConfig,
+) -> Result<Filter, Denial> {
+    let parse_failed = |error: crate::filter::FilterError| {
+        Denial::new(
+            ResponseCode::SUBSCRIPTION_PARSE_FAILED,
+            format!("parse the consumer's subscription failed: {error}"),
+        )
+    };
+    if header.sys_flag.has_subscription() {
+        let expression = header.subscription.as_deref().unwrap_or_default();
+        return Filter::parse(header.expression_type.as_deref(), expression).map_err(parse_failed);
+    }
+    let name = &header.consumer_group;
+    if !broker.groups.is_online(name) {
+        let remark = format!("the consumer's group info not exist: {name}");
+        return Err(Denial::new(ResponseCode::SUBSCRIPTION_NOT_EXIST, remark));
+    }
+    if !group.consume_broadcast_enable && broker.groups.is_broadcasting(name) {
+        let remark = format!("the consumer group[{name}] can not consume by broadcast way");
+        return Err(Denial::forbidden(FORBIDDEN_BROADCAST, remark));
+    }
+    let subscription = broker.groups.subscription(name, &header.topic).ok_or_else(|| {
+        let remark = format!("the consumer's subscription not exist: {name}, topic: {}", header.topic);
+        Denial::new(ResponseCode::SUBSCRIPTION_NOT_EXIST, remark)
+    })?;
+    if subscription.sub_version < header.sub_version {
+        return Err(Denial::new(
+            ResponseCode::SUBSCRIPTION_NOT_LATEST,
+            "the consumer's subscription not latest",
+        ));
+    }
+    Filter::of(&subscription).map_err(parse_failed)
+}
+
+/// How long the pull may be held, in ms; `None` when it may not.
+fn hold(config: &BrokerConfig, header: &PullMessageRequest) -> Option<i64> {
+    if !header.sys_flag.may_suspend() {
+        return None;
+    }
+    let wait = header.suspend_timeout_millis.max(0);
+    let short = i64::try_from(config.short_polling_time_mills.0).unwrap_or(i64::MAX);
+    Some(if config.long_polling_enable { wait } else { short })
+}
+
+fn wanted_messages(config: &BrokerConfig, header: &PullMessageRequest) -> usize {
+    let most = config.max_transfer_count_on_message_in_memory as usize;
+    usize::try_from(header.max_msg_nums).unwrap_or(0).clamp(1, most.max(1))
+}
+
+fn wanted_bytes(config: &BrokerConfig, header: &PullMessageRequest) -> usize {
+    let most = config.max_transfer_bytes_on_message_in_memory.len();
+    match header.max_msg_bytes.map(usize::try_from) {
+        Some(Ok(wanted @ 1..)) => wanted.min(most),
+        _ => most,
+    }
+}
+
+/// Sends the consumer to the offset that an operator has set.
+fn move_to(broker: &Broker, request: Request, header: &PullMessageRequest, offset: i64, flags: AnswerFlags) {
+    let state = broker.store.queues().get(&header.topic, header.queue_id);
+    let (min, max) = state.map_or((0, 0), |state| (state.min_offset().0, state.dispatched_next().0));
+    let fields = PullMessageResponse {
+        suggest_which_broker_id: flags.broker_id,
+        next_begin_offset: offset,
+        min_offset: min,
+        max_offset: max,
+        offset_delta: None,
+        topic_sys_flag: Some(flags.topic),
+        group_sys_flag: Some(flags.group),
+        forbidden_type: None,
+    };
+    let answer = request.reply.answer(ResponseCode::PULL_OFFSET_MOVED).remark("OFFSET_RESET").fields(fields);
+    request.reply.send(answer, Vec::new());
+}

@@ -1,0 +1,52 @@
+//! Which request goes where.
+
+use std::sync::Arc;
+
+use super::{Broker, admin, pull, send::Sends};
+use crate::{
+    actors::{
+        live,
+        remoting::{Peer, Request, Service},
+    },
+    protocol::codes::{RequestCode, ResponseCode},
+};
+
+/// The broker as its connections see it.
+#[derive(Debug)]
+pub(super) struct BrokerService(pub(super) Arc<Broker>);
+
+impl Service for BrokerService {
+    async fn serve(&self, requests: Vec<Request>) {
+        let broker = &self.0;
+        let mut sends = Sends::new(broker);
+        for request in requests {
+            match request.header.request_code() {
+                RequestCode::SEND_MESSAGE
+                | RequestCode::SEND_MESSAGE_V2
+                | RequestCode::SEND_BATCH_MESSAGE => {
+                    sends.add(request);
+                }
+                RequestCode::PULL_MESSAGE | RequestCode::LITE_PULL_MESSAGE => {
+                    pull::serve(broker, request).await
+                }
+                _ => {
+                    let rest =
+                        admin::serve(broker, request).or_else(|request| live::serve(&broker.tree, request));
+                    if let Err(request) = rest {
+                        not_supported(request);
+                    }
+                }
+            }
+        }
+        sends.submit().await;
+    }
+
+    fn closed(&self, peer: &Arc<Peer>) {
+        self.0.groups.closed(peer);
+    }
+}
+
+fn not_supported(request: Request) {
+    let remark = format!(" request type {} not supported", request.header.code);
+    request.reply.refuse(ResponseCode::REQUEST_CODE_NOT_SUPPORTED, &remark);
+}

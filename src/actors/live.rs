@@ -1,0 +1,63 @@
+//! The door through which the live tree is seen, and in builds with `chaos` disturbed, from outside.
+//!
+//! Two request codes of CastMQ's own, beside RocketMQ's: [`LIVE_TREE`] answers with the tree as JSON (with
+//! field `format` = `text`, as text); [`INJECT_FAULT`] takes `path` and `fault`.
+
+use std::time::Duration;
+
+use super::{remoting::Request, supervision::Branch};
+use crate::protocol::codes::ResponseCode;
+
+/// Answers with the live tree.
+pub const LIVE_TREE: i32 = 7001;
+/// Makes something go wrong; served by builds with the feature `chaos` only.
+pub const INJECT_FAULT: i32 = 7002;
+
+/// How long one actor may take to say what it sees of itself.
+const PATIENCE: Duration = Duration::from_millis(200);
+
+/// Serves the two codes with the tree below `root`; gives back a request with another one.
+pub(crate) fn serve(root: &Branch, request: Request) -> Result<(), Request> {
+    match request.header.code {
+        LIVE_TREE => show(root.clone(), request),
+        #[cfg(feature = "chaos")]
+        INJECT_FAULT => inject(root, request),
+        _ => return Err(request),
+    }
+    Ok(())
+}
+
+fn show(root: Branch, request: Request) {
+    let as_text = request.header.fields.get("format") == Some("text");
+    actix_rt::spawn(async move {
+        let tree = root.snapshot(PATIENCE).await;
+        match if as_text { Ok(tree.to_string().into_bytes()) } else { serde_json::to_vec(&tree) } {
+            Ok(body) => request.reply.body(body),
+            Err(error) => request.reply.refuse(ResponseCode::SYSTEM_ERROR, &error.to_string()),
+        }
+    });
+}
+
+#[cfg(feature = "chaos")]
+fn inject(root: &Branch, request: Request) {
+    use super::supervision::chaos::{Fault, inject};
+
+    let fields = &request.header.fields;
+    let path = fields.get("path").unwrap_or_default();
+    let kind = fields.get("message");
+    let fault = match fields.get("fault") {
+        Some("panic-before") => Fault::PanicBefore(kind.map(str::to_owned)),
+        Some("panic-after") => Fault::PanicAfter(kind.map(str::to_owned)),
+        Some("panic-in-future") => Fault::PanicInFuture,
+        Some("fail-start") => Fault::FailStart,
+        Some("stall") => Fault::Stall(Duration::from_millis(fields.number("millis").unwrap_or(100))),
+        _ => {
+            let known = "fault is one of panic-before, panic-after, panic-in-future, fail-start, stall";
+            return request.reply.refuse(ResponseCode::INVALID_PARAMETER, known);
+        }
+    };
+    match inject(root, path, fault) {
+        Ok(()) => request.reply.ok(),
+        Err(error) => request.reply.refuse(ResponseCode::QUERY_NOT_FOUND, &error.to_string()),
+    }
+}
