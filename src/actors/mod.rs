@@ -2,5 +2,6 @@
 
 pub mod nameserver;
 pub mod process;
+pub mod registration;
 pub mod remoting;
 pub mod supervision;
