@@ -20,7 +20,7 @@ const CONNECT: Duration = Duration::from_secs(3);
 const ANSWER: Duration = Duration::from_secs(24);
 /// How long a nameserver may take to say that the broker is out.
 const GOODBYE: Duration = Duration::from_secs(1);
-/// The wait before the next try to connect.
+/// The wait before the next try to connect, or to register where a nameserver was busy.
 const RETRY: Duration = Duration::from_secs(1);
 
 crate::messages! {
@@ -124,6 +124,7 @@ impl Registrar {
                     self.registrant.master_found(&master);
                 }
             }
+            Ok(Heard::Busy) => cx.after(RETRY, RegistrarMessage::RegisterNow),
             // It does not know us any more, and takes single topics only from whom it knows.
             Ok(Heard::Refused(_)) if scope == Scope::Changed => self.register_all(cx),
             Ok(Heard::Refused(why)) => self.failed(&why),

@@ -69,6 +69,8 @@ pub(super) enum Heard {
         /// The topics with an order, if there are any.
         orders: Option<KvTable>,
     },
+    /// It is not, for now.
+    Busy,
     /// It is not, and why.
     Refused(String),
 }
@@ -76,6 +78,9 @@ pub(super) enum Heard {
 /// Reads the answer to 103.
 pub(super) fn heard(answer: &Frame) -> Heard {
     let code = answer.header.response_code();
+    if code == ResponseCode::SYSTEM_BUSY {
+        return Heard::Busy;
+    }
     if code != ResponseCode::SUCCESS {
         return Heard::Refused(format!("{code} {}", answer.header.remark.as_deref().unwrap_or_default()));
     }

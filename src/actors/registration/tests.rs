@@ -223,3 +223,33 @@ fn a_slave_hears_of_its_master_and_of_topics_with_an_order() {
         assert_eq!(brokers(&peer).await.broker_addr_table["a"].broker_addrs.len(), 2);
     });
 }
+
+#[cfg(feature = "chaos")]
+#[test]
+fn whichever_actor_of_the_nameserver_crashes_its_table_stays_and_changes_go_on() {
+    use crate::actors::supervision::chaos::{self, Fault};
+
+    on_system(async {
+        let dir = tempfile::tempdir().unwrap();
+        let (nameserver, address) = nameserver(None, dir.path()).await;
+        let (_broker, registration) = broker(settings(&[address]), data).await;
+        let peer = client(address).await;
+        until_topic(&peer, "T").await;
+        for actor in ["routes", "liveness", "kv", "configuration", "remoting/listener"] {
+            let path = format!("nameserver/{actor}");
+            chaos::inject(&nameserver, &path, Fault::FailStart).unwrap();
+            while nameserver.snapshot(PATIENCE).await.find(&path).is_none_or(|node| node.restarts == 0) {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+            assert!(has_topic(&peer, "T").await, "lost with {actor}");
+        }
+        for fault in [Fault::PanicBefore(Some("Register")), Fault::PanicAfter(Some("Register"))] {
+            chaos::inject(&nameserver, "nameserver/routes", fault).unwrap();
+            registration.topics_changed(topics(2, &["V"]));
+            registration.register_now();
+            until_topic(&client(address).await, "T").await;
+        }
+        registration.topics_changed(topics(3, &["W"]));
+        until_topic(&client(address).await, "W").await;
+    });
+}
