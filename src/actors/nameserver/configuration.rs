@@ -53,7 +53,7 @@ impl Configuration {
 
 fn refusal(error: ConfigError) -> Refusal {
     match &error {
-        ConfigError::Setting { error: KeyError::BlackListed { .. }, .. } => {
+        ConfigError::Setting { error: error @ KeyError::BlackListed { .. }, .. } => {
             let remark = format!("Can not update config in black list: {error}");
             Refusal::new(ResponseCode::NO_PERMISSION, remark)
         }
