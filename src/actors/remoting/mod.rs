@@ -11,6 +11,8 @@ mod outbound;
 mod outbox;
 mod peer;
 mod responder;
+#[cfg(test)]
+mod stand_in;
 
 use std::sync::Arc;
 
