@@ -31,6 +31,9 @@ import org.apache.rocketmq.remoting.RemotingClient;
 import org.apache.rocketmq.remoting.netty.NettyClientConfig;
 import org.apache.rocketmq.remoting.netty.NettyRemotingClient;
 import org.apache.rocketmq.remoting.protocol.RemotingCommand;
+import org.apache.rocketmq.remoting.protocol.RequestCode;
+import org.apache.rocketmq.remoting.protocol.ResponseCode;
+import org.apache.rocketmq.remoting.protocol.header.QueryConsumerOffsetRequestHeader;
 import org.apache.rocketmq.tools.admin.DefaultMQAdminExt;
 
 /** What one scenario has at hand: where the servers are, names of its own, and clients that are closed at its end. */
@@ -109,7 +112,8 @@ public final class Scene implements AutoCloseable {
     }
 
     public void awaitRoute(String topic, int writeQueues) throws Exception {
-        Check.eventually(Duration.ofSeconds(10), "write queues in the route of " + topic,
+        // A broker that comes back may be known only after its next registration, up to 40 s later with the control.
+        Check.eventually(Duration.ofSeconds(60), "write queues in the route of " + topic,
             () -> admin().examineTopicRouteInfo(topic).getQueueDatas().get(0).getWriteQueueNums(), n -> n == writeQueues);
     }
 
@@ -194,6 +198,7 @@ public final class Scene implements AutoCloseable {
         client.setNamesrvAddr(namesrv);
         client.setPollNameServerInterval(1000);
         client.setHeartbeatBrokerInterval(1000);
+        client.setPersistConsumerOffsetInterval(200);
         client.setInstanceName(name("client" + serial++));
         client.setMqClientApiTimeout(10_000);
         return client;
@@ -265,6 +270,28 @@ public final class Scene implements AutoCloseable {
             }
             return sum;
         }, n -> n >= count);
+    }
+
+    /** The offset that the broker holds for the group, or −1. */
+    public long committed(String group, MessageQueue queue) throws Exception {
+        QueryConsumerOffsetRequestHeader header = new QueryConsumerOffsetRequestHeader();
+        header.setConsumerGroup(group);
+        header.setTopic(queue.getTopic());
+        header.setQueueId(queue.getQueueId());
+        header.setSetZeroIfNotFound(false);
+        RemotingCommand answer = invoke(broker, RemotingCommand.createRequestCommand(RequestCode.QUERY_CONSUMER_OFFSET, header));
+        return answer.getCode() == ResponseCode.SUCCESS ? Long.parseLong(answer.getExtFields().get("offset")) : -1;
+    }
+
+    /** Waits until the group has committed {@code count} messages of the topic: clients do it one-way, now and then. */
+    public void awaitCommitted(String group, String topic, long count) throws Exception {
+        Check.eventually(Duration.ofSeconds(20), "messages committed by " + group, () -> {
+            long sum = 0;
+            for (MessageQueue queue : reader().fetchSubscribeMessageQueues(topic)) {
+                sum += Math.max(0, committed(group, queue));
+            }
+            return sum;
+        }, sum -> sum == count);
     }
 
     public static byte[] bytes(String text) {

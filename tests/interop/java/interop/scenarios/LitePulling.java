@@ -23,6 +23,7 @@ final class LitePulling {
         DefaultLitePullConsumer consumer = subscribed(it, group, topic);
         Check.equal("bodies", first.stream().sorted().toList(), poll(consumer, 50));
         consumer.commit();
+        it.awaitCommitted(group, topic, 50);
         consumer.shutdown();
 
         List<String> second = it.send(topic, "more-", 10);
@@ -82,7 +83,8 @@ final class LitePulling {
         first.seek(queue, 4);
         Check.equal("bodies", 6, poll(first, 6).size());
         first.commit(Set.of(queue), true);
-        Check.eventually(Duration.ofSeconds(5), "committed offset", () -> first.committed(queue), Long.valueOf(10)::equals);
+        it.awaitCommitted(group, topic, 10);
+        Check.equal("committed, as the consumer sees it", 10L, first.committed(queue));
         Scene.stored(it.producer().send(new Message(topic, Scene.bytes("next")), queue));
         first.shutdown();
 

@@ -59,13 +59,13 @@ final class Pulling {
         first.updateConsumeOffset(it.queue(topic, 0), 3);
         first.updateConsumeOffset(it.queue(topic, 1), 5);
         first.getOffsetStore().persistAll(Set.of(it.queue(topic, 0), it.queue(topic, 1)));
+        it.awaitCommitted(group, topic, 8);
         first.shutdown();
 
         DefaultMQPullConsumer second = it.reader(group, c -> { });
-        for (int id = 0; id < 2; id++) {
-            MessageQueue queue = it.queue(topic, id);
-            Check.eventually(Duration.ofSeconds(5), "offset of " + queue, () -> second.fetchConsumeOffset(queue, true), Long.valueOf(id == 0 ? 3 : 5)::equals);
-        }
+        Check.equal("offset of queue 0", 3L, second.fetchConsumeOffset(it.queue(topic, 0), true));
+        Check.equal("offset of queue 1", 5L, second.fetchConsumeOffset(it.queue(topic, 1), true));
+        Check.equal("offset of a group that never was", -1L, it.committed(it.name("none"), it.queue(topic, 0)));
     }
 
     @Scenario(binary = true)

@@ -107,6 +107,7 @@ final class Pushing {
         List<String> first = it.send(topic, "first-", 20);
         Inbox before = it.consume(group, topic, "*", c -> { });
         before.expect(first);
+        it.awaitCommitted(group, topic, 20);
         before.close();
         List<String> second = it.send(topic, "second-", 20);
         it.consume(group, topic, "*", c -> { }).expect(second);

@@ -35,17 +35,17 @@ final class Restarting {
         clientsGoOn(it, "KILL");
     }
 
-    @Scenario(seconds = 120)
+    @Scenario(seconds = 150)
     static void keepsEverythingOverTerm(Scene it) throws Exception {
         keepsTopicsAndMessages(it, "TERM");
     }
 
-    @Scenario(seconds = 120)
+    @Scenario(seconds = 150)
     static void keepsEverythingOverKill(Scene it) throws Exception {
         keepsTopicsAndMessages(it, "KILL");
     }
 
-    @Scenario(on = Setup.SMALL_FILES, seconds = 120)
+    @Scenario(on = Setup.SMALL_FILES, seconds = 150)
     static void keepsManyFilesOverKill(Scene it) throws Exception {
         String topic = it.topic(2);
         List<String> bodies = new ArrayList<>();
@@ -57,12 +57,13 @@ final class Restarting {
         Check.equal("bodies", bodies.stream().sorted().toList(), it.bodiesIn(topic, 100));
     }
 
-    @Scenario(seconds = 120)
+    @Scenario(seconds = 150)
     static void groupOffsetsOutliveTheBroker(Scene it) throws Exception {
         String topic = it.topic(4);
         String group = it.name("durable");
         Inbox before = it.consume(group, topic, "*", c -> { });
         before.expect(it.send(topic, "before-", 20));
+        it.awaitCommitted(group, topic, 20);
         before.close();
         it.restartBroker("TERM");
         it.awaitRoute(topic, 4);
@@ -111,11 +112,12 @@ final class Restarting {
         it.createTopic(new TopicConfig(readOnly, 5, 5, 4));
         it.send(topic, "kept-", 60);
         Map<Integer, List<String>> before = contents(it, topic, 60);
-        DefaultMQPullConsumer group = it.reader(it.name("group"), c -> { });
-        group.pull(it.queue(topic, 1), "*", 0, 1); // makes the group known to the broker
-        group.updateConsumeOffset(it.queue(topic, 1), 7);
-        group.getOffsetStore().persistAll(Set.of(it.queue(topic, 1)));
-        Check.eventually(Duration.ofSeconds(5), "offset before", () -> group.fetchConsumeOffset(it.queue(topic, 1), true), offset -> offset == 7);
+        String group = it.name("group");
+        DefaultMQPullConsumer consumer = it.reader(group, c -> { });
+        consumer.pull(it.queue(topic, 1), "*", 0, 1); // makes the group known to the broker
+        consumer.updateConsumeOffset(it.queue(topic, 1), 7);
+        consumer.getOffsetStore().persistAll(Set.of(it.queue(topic, 1)));
+        it.awaitCommitted(group, topic, 7);
 
         it.restartBroker(signal);
         it.awaitRoute(topic, 3);
@@ -123,7 +125,7 @@ final class Restarting {
         Check.equal("permission", 4, it.admin().examineTopicConfig(it.broker, readOnly).getPerm());
         Check.equal("messages, their ids and places", before, contents(it, topic, 60));
         if (signal.equals("TERM")) { // a killed broker may have lost the last seconds of offsets, which repeats messages but loses none
-            Check.equal("offset after", 7L, group.fetchConsumeOffset(it.queue(topic, 1), true));
+            Check.equal("offset after", 7L, it.committed(group, it.queue(topic, 1)));
         }
         List<String> more = sendUntilStored(it, topic, "more-", 30);
         Map<Integer, List<String>> after = contents(it, topic, 60 + more.size());
@@ -143,7 +145,7 @@ final class Restarting {
     /** The first send waits for the client to find the broker again. */
     private static List<String> sendUntilStored(Scene it, String topic, String prefix, int count) throws Exception {
         List<String> bodies = new ArrayList<>(List.of(prefix + "first"));
-        Check.eventually(Duration.ofSeconds(20), "send after the restart",
+        Check.eventually(Duration.ofSeconds(60), "send after the restart",
             () -> it.producer().send(new Message(topic, Scene.bytes(prefix + "first")), it.queue(topic, 0)).getSendStatus(), SendStatus.SEND_OK::equals);
         bodies.addAll(it.send(topic, prefix, count - 1));
         return bodies;
