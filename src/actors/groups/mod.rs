@@ -40,10 +40,13 @@ use crate::{
     },
     config::BrokerConfig,
     protocol::{
-        codes::ResponseCode, heartbeat::HeartbeatData, lock::LockBatchRequest, offsets::ConsumerOffsets,
+        codes::ResponseCode,
+        heartbeat::{HeartbeatData, MessageModel},
+        lock::LockBatchRequest,
+        offsets::ConsumerOffsets,
         subscription::SubscriptionData,
     },
-    store::{StoreError, StoreOptions},
+    store::{Store, StoreError},
 };
 
 pub use group::Group;
@@ -60,6 +63,9 @@ pub struct Groups {
     arbiter: ArbiterHandle,
     clock: Clock,
 }
+
+/// How long the last save of offsets may take.
+const SHUTDOWN: Duration = Duration::from_secs(10);
 
 /// What outlives every actor here.
 #[derive(Debug, Default)]
@@ -85,43 +91,36 @@ struct Belongs {
     producers: BTreeSet<String>,
 }
 
-/// Where the actors of groups live.
-#[derive(Debug)]
-pub struct Threads {
-    /// Those of the groups; it may serve connections too.
-    pub groups: ArbiterHandle,
-    /// The one that saves offsets: it writes files.
-    pub files: ArbiterHandle,
-}
-
-/// Reads the offsets under `options.root` and grows the branch `groups` below `parent`.
+/// Reads the offsets below the store's root and grows the branch `groups` below `parent`. The actors of groups
+/// live on `arbiter`, which may serve connections too; the one that saves offsets lives on `file_arbiter`, since
+/// it writes files.
 ///
 /// # Errors
 /// When a file is there and cannot be read.
 pub fn grow(
     parent: &Branch,
-    threads: Threads,
+    arbiter: &ArbiterHandle,
+    file_arbiter: &ArbiterHandle,
     config: &BrokerConfig,
-    options: &StoreOptions,
-    topics: Topics,
+    store: &Store,
+    topics: &Topics,
 ) -> Result<Groups, StoreError> {
-    let Threads { groups: arbiter, files: file_arbiter } = threads;
-    let files = Files::of(options);
+    let files = Files::of(store.options());
     let shared = Arc::new(Shared { offsets: files.load()?, ..Shared::default() });
     let settings = Arc::new(Settings::new(config));
-    let groups = parent.branch(Spec::new("groups", &arbiter), Strategy::OneForOne);
+    let groups = parent.branch(Spec::new("groups", arbiter).shutdown(SHUTDOWN), Strategy::OneForOne);
     // First in, last out: what the groups commit while they stop is saved.
     let (own, interval) = (shared.clone(), config.flush_consumer_offset_interval.duration());
-    let spec = Spec::new("offsets", &file_arbiter).shutdown(Duration::from_secs(10));
-    groups
-        .child(spec, move || Ok(Keeper { shared: own.clone(), files: files.clone(), interval, saved: None }));
+    groups.child(Spec::new("offsets", file_arbiter).shutdown(SHUTDOWN), move || {
+        Ok(Keeper { shared: own.clone(), files: files.clone(), interval, saved: None })
+    });
     let (own, same) = (shared.clone(), settings.clone());
-    groups.child(Spec::new("producers", &arbiter), move || {
+    groups.child(Spec::new("producers", arbiter), move || {
         Ok(Forgetter { shared: own.clone(), settings: same.clone() })
     });
-    let consumers = groups.branch(Spec::new("consumers", &arbiter), Strategy::Dynamic);
+    let consumers = groups.branch(Spec::new("consumers", arbiter), Strategy::Dynamic);
     let clock = parent.clock().clone();
-    Ok(Groups { shared, topics, settings, consumers, arbiter, clock })
+    Ok(Groups { shared, topics: topics.clone(), settings, consumers, arbiter: arbiter.clone(), clock })
 }
 
 impl Groups {
@@ -145,6 +144,14 @@ impl Groups {
     /// Whether the group has members.
     pub fn is_online(&self, group: &str) -> bool {
         self.shared.groups.get(group).is_some_and(|seat| seat.group.is_online())
+    }
+
+    /// Whether each member of the group gets every message.
+    pub fn is_broadcasting(&self, group: &str) -> bool {
+        self.shared
+            .groups
+            .get(group)
+            .is_some_and(|seat| seat.group.message_model() == MessageModel::Broadcasting)
     }
 
     /// Groups with members that are subscribed to the topic.

@@ -12,6 +12,7 @@ use crate::{
         lock::LockBatchResponse,
         message::MessageQueue,
     },
+    store::StoreOptions,
 };
 
 struct Stand {
@@ -24,10 +25,11 @@ impl Stand {
     async fn at(root: &std::path::Path) -> Self {
         let arbiter = Arbiter::current();
         let tree = Tree::new("test", Clock::scaled(100), &arbiter);
-        let (config, options) = (BrokerConfig::default(), StoreOptions::at(root));
-        let topics = topics::grow(tree.root(), &arbiter, &config, &options, |_, _| {}).unwrap();
-        let threads = Threads { groups: arbiter.clone(), files: arbiter };
-        let groups = grow(tree.root(), threads, &config, &options, topics.clone()).unwrap();
+        let config = BrokerConfig::default();
+        let options = StoreOptions { commit_log_file_size: 1 << 16, ..StoreOptions::at(root) };
+        let store = Store::open(options).unwrap();
+        let topics = topics::grow(tree.root(), &arbiter, &config, store.options(), |_, _| {}).unwrap();
+        let groups = grow(tree.root(), &arbiter, &arbiter, &config, &store, &topics).unwrap();
         tree.start();
         tree.started().await.unwrap();
         Self { tree, topics, groups }
