@@ -1,6 +1,8 @@
 //! The nameserver over real sockets, spoken to byte by byte as clients do.
 
 #![cfg(feature = "server")]
+// The exemption for tests covers test functions, not what they share.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::{
     io::{Read, Write},
@@ -391,4 +393,51 @@ fn a_port_in_use_is_said_before_anything_starts() {
     let error = Nameserver::bind(config, None).unwrap_err();
     assert!(matches!(error, NameserverError::Bind { address, .. } if address == running.address));
     assert!(error.to_string().contains("set listenPort"), "{error}");
+}
+
+/// The binary, which listens on a free port and keeps its files in `dir`.
+fn binary(dir: &std::path::Path, more: &str) -> std::process::Child {
+    let file = dir.join("namesrv.conf");
+    let text = format!("kvConfigPath={}\nbindAddress=127.0.0.1\n{more}\n", dir.join("kv.json").display());
+    std::fs::write(&file, text).unwrap();
+    std::process::Command::new(env!("CARGO_BIN_EXE_mqnamesrv"))
+        .arg("-c")
+        .arg(file)
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+#[test]
+fn the_binary_says_where_it_listens_and_ends_with_success_on_sigterm() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut child = binary(dir.path(), "listenPort=0");
+    let mut log = std::io::BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    let address = loop {
+        line.clear();
+        assert_ne!(std::io::BufRead::read_line(&mut log, &mut line).unwrap(), 0, "it ended");
+        if let Some((_, address)) = line.trim_end().split_once("listening on ") {
+            break address.to_owned();
+        }
+    };
+    TcpStream::connect(address).unwrap();
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    let mut rest = String::new();
+    log.read_to_string(&mut rest).unwrap();
+    assert!(rest.trim_end().ends_with("nameserver has stopped"), "{rest}");
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn the_binary_fails_with_the_reason_in_its_last_line_when_it_cannot_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let taken = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let output = binary(dir.path(), &format!("listenPort={port}")).wait_with_output().unwrap();
+    let log = String::from_utf8(output.stderr).unwrap();
+    let last = log.lines().last().unwrap();
+    assert!(last.contains(&format!("cannot listen on 127.0.0.1:{port}")), "{log}");
+    assert_eq!(output.status.code(), Some(1));
 }

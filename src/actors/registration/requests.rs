@@ -18,7 +18,7 @@ use crate::{
 };
 
 impl Settings {
-    /// 103 with these topics.
+    /// REGISTER_BROKER 103 with these topics.
     pub(super) fn registration(
         &self,
         topics: TopicConfigSerializeWrapper,
@@ -43,7 +43,7 @@ impl Settings {
         Ok((remoting::request(RequestCode::REGISTER_BROKER, &header), body.into()))
     }
 
-    /// 104
+    /// UNREGISTER_BROKER 104.
     pub(super) fn unregistration(&self) -> Header {
         let header = BrokerIdentityRequest {
             broker_name: text(&self.broker_name),
