@@ -193,8 +193,7 @@ impl OpenBroker {
                 registration.topics_changed(wrapper(changed.iter().map(|topic| (**topic).clone()), version));
             }
         })?;
-        let group_threads = groups::Threads { groups: control.clone(), files: background.clone() };
-        let groups = groups::grow(parent, group_threads, &config, store.options(), topics.clone())?;
+        let groups = groups::grow(parent, control, background, &config, &store, &topics)?;
         let known = topics.clone();
         let settings = registration_settings(&config, &identity);
         let register = registration::grow(parent, control, settings, move || {
