@@ -5,7 +5,7 @@
 use std::{convert::Infallible, process::ExitCode, time::Duration};
 
 use castmq::actors::{
-    process,
+    process::{self, Built},
     supervision::{Behaviour, Budget, Cx, Readiness, Spec},
 };
 
@@ -32,7 +32,7 @@ fn a_tree_that_gives_up_and_one_that_cannot_be_built_end_the_process_with_failur
         let spec =
             Spec::new("doomed", &threads.start("doomed")).budget(Budget::new(2, Duration::from_secs(9)));
         tree.root().child(spec, || Ok(Doomed));
-        Ok::<_, Infallible>(Vec::new())
+        Ok::<_, Infallible>(Built::default())
     });
     assert_eq!(format!("{status:?}"), format!("{:?}", ExitCode::FAILURE));
     let status = process::run("test", &[], |_, _| Err("nothing to build"));

@@ -39,7 +39,7 @@ fn a_store_in_use_is_refused_with_the_reason() {
         ..Default::default()
     };
     let error = castmq::actors::broker::OpenBroker::open(config).err().unwrap().to_string();
-    assert!(error.contains("lock"), "{error}");
+    assert!(error.contains("already open"), "{error}");
 }
 
 #[test]

@@ -33,19 +33,19 @@ use castmq::{
 };
 
 /// A broker on threads of its own; dropped, it stops in order and closes its store.
-pub struct Running {
-    pub address: SocketAddr,
-    pub tree: Branch,
+pub(crate) struct Running {
+    pub(crate) address: SocketAddr,
+    pub(crate) tree: Branch,
     stop: Option<tokio::sync::oneshot::Sender<()>>,
     thread: Option<JoinHandle<Exit>>,
 }
 
 impl Running {
-    pub fn start(store: &Path) -> Self {
+    pub(crate) fn start(store: &Path) -> Self {
         Self::start_with(store, |_| {})
     }
 
-    pub fn start_with(store: &Path, change: impl FnOnce(&mut BrokerConfig)) -> Self {
+    pub(crate) fn start_with(store: &Path, change: impl FnOnce(&mut BrokerConfig)) -> Self {
         let mut config = BrokerConfig {
             listen_port: 0,
             bind_address: Ipv4Addr::LOCALHOST.into(),
@@ -79,7 +79,7 @@ impl Running {
         Self { address, tree, stop: Some(stop), thread: Some(thread) }
     }
 
-    pub fn connect(&self) -> Client {
+    pub(crate) fn connect(&self) -> Client {
         let stream = TcpStream::connect(self.address).unwrap();
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
@@ -87,7 +87,7 @@ impl Running {
     }
 
     /// The live tree.
-    pub fn snapshot(&self) -> Node {
+    pub(crate) fn snapshot(&self) -> Node {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(self.tree.snapshot(Duration::from_secs(1)))
     }
@@ -105,29 +105,29 @@ impl Drop for Running {
     }
 }
 
-pub struct Client {
-    pub stream: TcpStream,
+pub(crate) struct Client {
+    pub(crate) stream: TcpStream,
     buffer: BytesMut,
-    pub encoding: Encoding,
+    pub(crate) encoding: Encoding,
     opaque: i32,
 }
 
 /// A message as a pull gives it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Got {
-    pub queue_offset: i64,
-    pub body: Vec<u8>,
-    pub properties: Vec<(String, String)>,
+pub(crate) struct Got {
+    pub(crate) queue_offset: i64,
+    pub(crate) body: Vec<u8>,
+    pub(crate) properties: Vec<(String, String)>,
 }
 
 impl Client {
     /// Writes a request and gives its number.
-    pub fn tell(&mut self, code: RequestCode, fields: &impl Emit, body: &[u8]) -> i32 {
+    pub(crate) fn tell(&mut self, code: RequestCode, fields: &impl Emit, body: &[u8]) -> i32 {
         let header = Header::request(code).with_fields(Fields::of(fields));
         self.tell_frame(header, body)
     }
 
-    pub fn tell_frame(&mut self, header: Header, body: &[u8]) -> i32 {
+    pub(crate) fn tell_frame(&mut self, header: Header, body: &[u8]) -> i32 {
         self.opaque += 1;
         let mut header = header.with_opaque(self.opaque);
         header.encoding = self.encoding;
@@ -137,7 +137,7 @@ impl Client {
         self.opaque
     }
 
-    pub fn ask(&mut self, code: RequestCode, fields: &impl Emit, body: &[u8]) -> Frame {
+    pub(crate) fn ask(&mut self, code: RequestCode, fields: &impl Emit, body: &[u8]) -> Frame {
         let opaque = self.tell(code, fields, body);
         let answer = self.read().expect("an answer");
         assert_eq!(answer.header.opaque, opaque);
@@ -145,7 +145,7 @@ impl Client {
     }
 
     /// The next frame; none when the connection has ended.
-    pub fn read(&mut self) -> Option<Frame> {
+    pub(crate) fn read(&mut self) -> Option<Frame> {
         loop {
             if let Some(frame) = Frame::decode(&mut self.buffer).unwrap() {
                 return Some(frame);
@@ -160,7 +160,7 @@ impl Client {
         }
     }
 
-    pub fn create_topic(&mut self, topic: &str, queues: i32) {
+    pub(crate) fn create_topic(&mut self, topic: &str, queues: i32) {
         let request = CreateTopicRequest {
             topic: topic.into(),
             default_topic: Some("TBW102".into()),
@@ -177,7 +177,7 @@ impl Client {
         assert_eq!(answer.header.response_code(), ResponseCode::SUCCESS, "{:?}", answer.header);
     }
 
-    pub fn send(
+    pub(crate) fn send(
         &mut self,
         topic: &str,
         queue: i32,
@@ -186,7 +186,7 @@ impl Client {
         self.send_with(topic, queue, body, "")
     }
 
-    pub fn send_with(
+    pub(crate) fn send_with(
         &mut self,
         topic: &str,
         queue: i32,
@@ -199,7 +199,7 @@ impl Client {
     }
 
     /// Pulls once, without waiting.
-    pub fn pull(
+    pub(crate) fn pull(
         &mut self,
         topic: &str,
         queue: i32,
@@ -210,7 +210,7 @@ impl Client {
     }
 
     /// All messages of a queue, which must be `expected` at least; waits for them to become visible.
-    pub fn drain(&mut self, topic: &str, queue: i32, expected: usize) -> Vec<Got> {
+    pub(crate) fn drain(&mut self, topic: &str, queue: i32, expected: usize) -> Vec<Got> {
         let (mut all, mut offset) = (Vec::new(), 0);
         let deadline = std::time::Instant::now() + Duration::from_secs(10);
         loop {
@@ -228,7 +228,7 @@ impl Client {
     }
 }
 
-pub fn message(topic: &str, queue: i32, properties: &str) -> SendMessageRequest {
+pub(crate) fn message(topic: &str, queue: i32, properties: &str) -> SendMessageRequest {
     SendMessageRequest {
         producer_group: "p".into(),
         topic: topic.into(),
@@ -247,7 +247,13 @@ pub fn message(topic: &str, queue: i32, properties: &str) -> SendMessageRequest 
     }
 }
 
-pub fn pull(topic: &str, queue: i32, offset: i64, subscription: &str, suspend: i64) -> PullMessageRequest {
+pub(crate) fn pull(
+    topic: &str,
+    queue: i32,
+    offset: i64,
+    subscription: &str,
+    suspend: i64,
+) -> PullMessageRequest {
     let suspends = if suspend > 0 { PullFlags::SUSPEND } else { 0 };
     PullMessageRequest {
         consumer_group: "g".into(),
@@ -268,14 +274,14 @@ pub fn pull(topic: &str, queue: i32, offset: i64, subscription: &str, suspend: i
     }
 }
 
-pub fn receipt(answer: &Frame) -> Result<SendMessageResponse, ResponseCode> {
+pub(crate) fn receipt(answer: &Frame) -> Result<SendMessageResponse, ResponseCode> {
     match answer.header.response_code() {
         ResponseCode::SUCCESS => Ok(SendMessageResponse::from_fields(&answer.header.fields).unwrap()),
         code => Err(code),
     }
 }
 
-pub fn pulled(answer: &Frame) -> (ResponseCode, PullMessageResponse, Vec<Got>) {
+pub(crate) fn pulled(answer: &Frame) -> (ResponseCode, PullMessageResponse, Vec<Got>) {
     let header = PullMessageResponse::from_fields(&answer.header.fields).unwrap();
     let got = records(&answer.body).map(|record| got(&record.unwrap())).collect();
     (answer.header.response_code(), header, got)

@@ -237,14 +237,15 @@ fn whichever_actor_of_the_nameserver_crashes_its_table_stays_and_changes_go_on()
         until_topic(&peer, "T").await;
         for actor in ["routes", "liveness", "kv", "configuration", "remoting/listener"] {
             let path = format!("nameserver/{actor}");
-            chaos::inject(&nameserver, &path, Fault::FailStart).unwrap();
+            chaos::inject(nameserver.root(), &path, Fault::FailStart).unwrap();
             while nameserver.snapshot(PATIENCE).await.find(&path).is_none_or(|node| node.restarts == 0) {
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
             assert!(has_topic(&peer, "T").await, "lost with {actor}");
         }
-        for fault in [Fault::PanicBefore(Some("Register")), Fault::PanicAfter(Some("Register"))] {
-            chaos::inject(&nameserver, "nameserver/routes", fault).unwrap();
+        for fault in [Fault::PanicBefore(Some("Register".into())), Fault::PanicAfter(Some("Register".into()))]
+        {
+            chaos::inject(nameserver.root(), "nameserver/routes", fault).unwrap();
             registration.topics_changed(topics(2, &["V"]));
             registration.register_now();
             until_topic(&client(address).await, "T").await;

@@ -2,6 +2,6 @@
 use super::Broker;
 use crate::actors::remoting::Request;
 use std::sync::Arc;
-pub(super) fn serve(_broker: &Arc<Broker>, request: Request) -> Result<(), Request> {
-    Err(request)
+pub(super) fn serve(_broker: &Arc<Broker>, request: Request) -> Option<Request> {
+    Some(request)
 }
