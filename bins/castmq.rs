@@ -35,7 +35,7 @@ fn main() -> ExitCode {
 
         let control = &handles.store.control;
         let below = |name| tree.root().branch(Spec::new(name, control), Strategy::OneForOne);
-        nameserver.grow(&below("nameserver"), &[handles.store.background.clone()])?;
+        nameserver.grow(&below("nameserver"), std::slice::from_ref(&handles.store.background))?;
         broker.grow(&below("broker"), &handles)?;
         Ok::<_, Box<dyn Error>>(Built { lines, close: Some(close) })
     })

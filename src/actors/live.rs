@@ -17,14 +17,14 @@ pub const INJECT_FAULT: i32 = 7002;
 const PATIENCE: Duration = Duration::from_millis(200);
 
 /// Serves the two codes with the tree below `root`; gives back a request with another one.
-pub(crate) fn serve(root: &Branch, request: Request) -> Result<(), Request> {
+pub(crate) fn serve(root: &Branch, request: Request) -> Option<Request> {
     match request.header.code {
         LIVE_TREE => show(root.clone(), request),
         #[cfg(feature = "chaos")]
         INJECT_FAULT => inject(root, request),
-        _ => return Err(request),
+        _ => return Some(request),
     }
-    Ok(())
+    None
 }
 
 fn show(root: Branch, request: Request) {

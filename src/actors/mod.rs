@@ -5,6 +5,7 @@ pub mod groups;
 pub mod live;
 pub mod nameserver;
 pub mod process;
+pub mod registration;
 pub mod remoting;
 pub mod store;
 pub mod supervision;

@@ -41,7 +41,8 @@ impl Threads {
         (0..count).map(|number| self.start(&format!("{name}-{number}"))).collect()
     }
 
-    fn end(self) {
+    /// Ends the threads; what lives on them is dropped.
+    pub fn end(self) {
         let threads = self.0.into_inner();
         for thread in &threads {
             // False when it has ended already.

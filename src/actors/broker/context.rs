@@ -10,6 +10,7 @@ use bytes::Bytes;
 use crate::{
     actors::{
         groups::Groups,
+        registration::Registration,
         remoting::Origin,
         store::Queues,
         supervision::{Branch, Clock, Millis},
@@ -71,6 +72,8 @@ pub struct Broker {
     pub queues: Queues,
     /// Its consumer and producer groups.
     pub groups: Groups,
+    /// Its registration with the nameservers.
+    pub registration: Registration,
     /// Unique keys, for messages that come without.
     pub unique_ids: UniqueIds,
     /// What is added to the properties of every message: region, trace and cluster, in their text form.

@@ -16,6 +16,7 @@ use crate::{
     protocol::{
         codes::{RequestCode, ResponseCode},
         fields::Value,
+        heartbeat::MessageModel,
         requests::pull::{PullMessageRequest, PullMessageResponse},
         subscription::SubscriptionGroupConfig,
         topic::{Perm, TopicConfig},
@@ -156,15 +157,15 @@ fn filter(
         return Filter::parse(header.expression_type.as_deref(), expression).map_err(parse_failed);
     }
     let name = &header.consumer_group;
-    if !broker.groups.is_online(name) {
+    let members = broker.groups.live(name).filter(|members| members.is_online()).ok_or_else(|| {
         let remark = format!("the consumer's group info not exist: {name}");
-        return Err(Denial::new(ResponseCode::SUBSCRIPTION_NOT_EXIST, remark));
-    }
-    if !group.consume_broadcast_enable && broker.groups.is_broadcasting(name) {
+        Denial::new(ResponseCode::SUBSCRIPTION_NOT_EXIST, remark)
+    })?;
+    if !group.consume_broadcast_enable && members.message_model() == MessageModel::Broadcasting {
         let remark = format!("the consumer group[{name}] can not consume by broadcast way");
         return Err(Denial::forbidden(FORBIDDEN_BROADCAST, remark));
     }
-    let subscription = broker.groups.subscription(name, &header.topic).ok_or_else(|| {
+    let subscription = members.subscription(&header.topic).ok_or_else(|| {
         let remark = format!("the consumer's subscription not exist: {name}, topic: {}", header.topic);
         Denial::new(ResponseCode::SUBSCRIPTION_NOT_EXIST, remark)
     })?;

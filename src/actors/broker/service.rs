@@ -31,8 +31,8 @@ impl Service for BrokerService {
                 }
                 _ => {
                     let rest =
-                        admin::serve(broker, request).or_else(|request| live::serve(&broker.tree, request));
-                    if let Err(request) = rest {
+                        admin::serve(broker, request).and_then(|request| live::serve(&broker.tree, request));
+                    if let Some(request) = rest {
                         not_supported(request);
                     }
                 }

@@ -4,7 +4,7 @@ use std::{
     io,
     net::{IpAddr, SocketAddr, TcpListener},
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::Instant,
 };
 
@@ -16,13 +16,17 @@ use crate::{
     actors::{
         groups,
         process::{Closing, Threads},
+        registration::{self, Registration, RegistrationData},
         remoting::{self, Doors, Origin},
         store::{self, StoreThreads},
         supervision::Branch,
         topics,
     },
     config::{BrokerConfig, BrokerRole},
-    protocol::{message_id::UniqueIds, properties::name},
+    protocol::{
+        data_version::DataVersion, message_id::UniqueIds, properties::name,
+        register::TopicConfigSerializeWrapper, topic::TopicConfig,
+    },
     store::{Store, StoreError, StoreOptions, dispatch::DispatchRules, store::Closed},
 };
 
@@ -182,8 +186,22 @@ impl OpenBroker {
         };
         let StoreThreads { background, control, .. } = &threads.store;
         let queues = store::grow(parent, &store, &config, &threads.store);
-        let topics = topics::grow(parent, background, &config, store.options(), |_, _| {})?;
+        let registration: Arc<OnceLock<Registration>> = Arc::default();
+        let announced = registration.clone();
+        let topics = topics::grow(parent, background, &config, store.options(), move |changed, version| {
+            if let Some(registration) = announced.get() {
+                registration.topics_changed(wrapper(changed.iter().map(|topic| (**topic).clone()), version));
+            }
+        })?;
         let groups = groups::grow(parent, control, background, &config, &store, &topics)?;
+        let known = topics.clone();
+        let settings = registration_settings(&config, &identity);
+        let register = registration::grow(parent, control, settings, move || {
+            let version = known.version();
+            RegistrationData { topics: wrapper(known.table().into_values(), version) }
+        });
+        // Set once, before any topic can change.
+        let _ = registration.set(register.clone());
         let clock = parent.clock().clone();
         let broker = Arc::new(Broker {
             origin: Arc::new(Origin {
@@ -200,6 +218,7 @@ impl OpenBroker {
             topics,
             queues,
             groups,
+            registration: register,
             tree: parent.clone(),
             clock,
         });
@@ -264,6 +283,33 @@ fn bind(ip: IpAddr, port: u16) -> Result<(Vec<TcpListener>, u16), BrokerError> {
         }
     }
     Ok((sockets, bound))
+}
+
+fn registration_settings(config: &BrokerConfig, identity: &Identity) -> registration::Settings {
+    registration::Settings {
+        nameservers: config.namesrv_addr.0.clone(),
+        cluster: identity.cluster.clone(),
+        broker_name: identity.name.clone(),
+        broker_id: identity.id,
+        broker_addr: identity.address.to_string(),
+        ha_addr: format!("{}:{}", config.broker_ip2, config.ha_listen_port),
+        period: config.register_name_server_period.duration(),
+        compressed: config.compressed_register,
+        enable_acting_master: false,
+        heartbeat_timeout: None,
+    }
+}
+
+/// Topics in the form in which they are registered.
+fn wrapper(
+    topics: impl Iterator<Item = TopicConfig>,
+    data_version: DataVersion,
+) -> TopicConfigSerializeWrapper {
+    TopicConfigSerializeWrapper {
+        topic_config_table: topics.map(|topic| (topic.topic_name.clone(), topic)).collect(),
+        data_version,
+        ..TopicConfigSerializeWrapper::default()
+    }
 }
 
 fn added_properties(config: &BrokerConfig) -> Bytes {

@@ -80,7 +80,7 @@ impl Offsets {
 
     fn changed(&self, now: Millis) {
         let before = self.changes.fetch_add(1, Ordering::AcqRel);
-        if (before + 1) % CHANGES_PER_VERSION == 0 {
+        if (before + 1).is_multiple_of(CHANGES_PER_VERSION) {
             let mut version = self.version();
             *version = version.next(now, 0);
         }

@@ -23,18 +23,13 @@ use crate::{
     },
 };
 
-/// 103
-pub(super) fn register(request: &Request) -> Result<Box<Registration>, Refusal> {
+/// REGISTER_BROKER 103.
+pub(super) async fn register(request: &Request) -> Result<Box<Registration>, Refusal> {
     let asked = RegisterBrokerRequest::from_fields(&request.header.fields)?;
-    let crc = u32::try_from(asked.body_crc32).unwrap_or_default();
-    if asked.body_crc32 != 0 && crc != body_crc32(&request.body) {
-        return Err(Refusal::error("crc32 not match"));
-    }
-    let topics = if request.body.is_empty() {
-        TopicConfigSerializeWrapper::default()
-    } else {
-        RegisterBrokerBody::decode(&request.body, request.header.version)?.topic_config_serialize_wrapper
-    };
+    let (body, version, crc) = (request.body.clone(), request.header.version, asked.body_crc32);
+    // A few bytes may unfold to many topics: that is no work for a thread that serves connections.
+    let reading = tokio::task::spawn_blocking(move || topics_of(&body, version, crc));
+    let topics = reading.await.map_err(Refusal::error)??;
     let expiry = asked.heartbeat_timeout_millis.and_then(|millis| u64::try_from(millis).ok());
     Ok(Box::new(Registration {
         broker: identity_of(asked.cluster_name, asked.broker_addr, asked.broker_name, asked.broker_id),
@@ -47,18 +42,28 @@ pub(super) fn register(request: &Request) -> Result<Box<Registration>, Refusal> 
     }))
 }
 
-/// 104
+fn topics_of(body: &[u8], version: i32, crc: i32) -> Result<TopicConfigSerializeWrapper, Refusal> {
+    if crc != 0 && u32::try_from(crc) != Ok(body_crc32(body)) {
+        return Err(Refusal::error("crc32 not match"));
+    }
+    if body.is_empty() {
+        return Ok(TopicConfigSerializeWrapper::default());
+    }
+    Ok(RegisterBrokerBody::decode(body, version)?.topic_config_serialize_wrapper)
+}
+
+/// UNREGISTER_BROKER 104.
 pub(super) fn identity(request: &Request) -> Result<Identity, Refusal> {
     let asked = BrokerIdentityRequest::from_fields(&request.header.fields)?;
     Ok(identity_of(asked.cluster_name, asked.broker_addr, asked.broker_name, asked.broker_id))
 }
 
-/// 205, 327
+/// WIPE_WRITE_PERM_OF_BROKER 205, ADD_WRITE_PERM_OF_BROKER 327.
 pub(super) fn name(request: &Request) -> Result<String, Refusal> {
     Ok(BrokerNameRequest::from_fields(&request.header.fields)?.broker_name.into())
 }
 
-/// 904: keeps a broker alive, and says yes to strangers too.
+/// BROKER_HEARTBEAT 904: keeps a broker alive, and says yes to strangers too.
 pub(super) fn heartbeat(state: &State, request: Request) {
     match BrokerHeartbeatRequest::from_fields(&request.header.fields) {
         Ok(asked) => {
@@ -72,7 +77,7 @@ pub(super) fn heartbeat(state: &State, request: Request) {
     }
 }
 
-/// 322: keeps a broker alive, and tells it whether to register again.
+/// QUERY_DATA_VERSION 322: keeps a broker alive, and tells it whether to register again.
 pub(super) fn query_data_version(state: &State, request: Request) {
     match compare(state, &request) {
         Ok((answer, known)) => {
@@ -96,14 +101,14 @@ fn compare(state: &State, request: &Request) -> Result<(QueryDataVersionResponse
     Ok((QueryDataVersionResponse { changed }, known.transpose()?))
 }
 
-/// 901
+/// GET_BROKER_MEMBER_GROUP 901.
 pub(super) fn member_group(state: &State, request: &Request) -> Result<Vec<u8>, Refusal> {
     let asked = BrokerMemberGroupRequest::from_fields(&request.header.fields)?;
     let broker_member_group = state.routes.load().member_group(&asked.cluster_name, &asked.broker_name);
     Ok(json::to_vec(&BrokerMemberGroupBody { broker_member_group })?)
 }
 
-/// 106
+/// GET_BROKER_CLUSTER_INFO 106.
 pub(super) fn cluster_info(state: &State) -> Result<Vec<u8>, Refusal> {
     Ok(json::to_vec(&state.routes.load().cluster_info())?)
 }

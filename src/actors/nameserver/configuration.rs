@@ -53,7 +53,7 @@ impl Configuration {
 
 fn refusal(error: ConfigError) -> Refusal {
     match &error {
-        ConfigError::Setting { error: KeyError::BlackListed { .. }, .. } => {
+        ConfigError::Setting { error: error @ KeyError::BlackListed { .. }, .. } => {
             let remark = format!("Can not update config in black list: {error}");
             Refusal::new(ResponseCode::NO_PERMISSION, remark)
         }
@@ -71,20 +71,24 @@ impl Behaviour for Configuration {
         _cx: &mut Cx<'_, Self>,
     ) {
         match self.change(&text) {
-            Ok(()) => reply.ok(),
+            Ok(()) => {
+                let changes = text.trim_end().replace('\n', ", ");
+                tracing::info!(peer = %reply.peer().remote(), changes, "configuration changed");
+                reply.ok();
+            }
             Err(refusal) => refusal.send(reply),
         }
     }
 }
 
-/// 318
+/// UPDATE_NAMESRV_CONFIG 318.
 pub(super) fn change(request: &Request) -> Result<String, Refusal> {
     std::str::from_utf8(&request.body)
         .map(str::to_owned)
         .map_err(|error| Refusal::error(format!("the properties are not UTF-8: {error}")))
 }
 
-/// 319
+/// GET_NAMESRV_CONFIG 319.
 pub(super) fn text(state: &State) -> Result<Vec<u8>, Refusal> {
     Ok(state.config.load().properties_text().into_bytes())
 }

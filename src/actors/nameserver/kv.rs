@@ -90,7 +90,7 @@ impl Behaviour for Kv {
     }
 }
 
-/// 100
+/// PUT_KV_CONFIG 100.
 pub(super) fn entry(request: &Request) -> Result<(KvKey, String), Refusal> {
     let asked = PutKvConfigRequest::from_fields(&request.header.fields)?;
     match (asked.namespace, asked.key) {
@@ -102,7 +102,7 @@ pub(super) fn entry(request: &Request) -> Result<(KvKey, String), Refusal> {
     }
 }
 
-/// 102
+/// GET_KV_CONFIG 101, DELETE_KV_CONFIG 102.
 pub(super) fn key(request: &Request) -> Result<KvKey, Refusal> {
     let asked = KvConfigRequest::from_fields(&request.header.fields)?;
     match (asked.namespace, asked.key) {
@@ -111,7 +111,7 @@ pub(super) fn key(request: &Request) -> Result<KvKey, Refusal> {
     }
 }
 
-/// 101
+/// GET_KV_CONFIG 101.
 pub(super) fn get(state: &State, request: Request) {
     match find(state, &request) {
         Ok(value) => request.reply.fields(GetKvConfigResponse { value: Some(value.into()) }),
@@ -128,7 +128,7 @@ fn find(state: &State, request: &Request) -> Result<String, Refusal> {
     })
 }
 
-/// 219
+/// GET_KVLIST_BY_NAMESPACE 219.
 pub(super) fn list(state: &State, request: &Request) -> Result<Vec<u8>, Refusal> {
     let asked = KvListRequest::from_fields(&request.header.fields)?;
     let namespace = asked.namespace.as_deref().unwrap_or("null");

@@ -31,10 +31,9 @@ impl Behaviour for Liveness {
     fn handle(&mut self, LivenessMessage::Scan: LivenessMessage, cx: &mut Cx<'_, Self>) {
         for live in self.state.routes.load().expired(cx.clock().now()) {
             // With no room there, the next scan finds it again.
-            if self.routes.send(RoutesMessage::Expired(live.broker.clone())).is_ok() {
-                if let Some(peer) = &live.peer {
-                    peer.close();
-                }
+            let told = self.routes.send(RoutesMessage::Expired(live.broker.clone()));
+            if let (Ok(()), Some(peer)) = (told, &live.peer) {
+                peer.close();
             }
         }
         cx.after(self.every, LivenessMessage::Scan);

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     actors::{
         remoting::{self, Peer, Responder},
-        supervision::{Behaviour, Cx},
+        supervision::{Behaviour, Cx, Readiness},
     },
     protocol::{
         codes::{RequestCode, ResponseCode},
@@ -56,6 +56,14 @@ pub(super) struct Routes {
 impl Behaviour for Routes {
     type Message = RoutesMessage;
     const KIND: &'static str = "routes";
+
+    /// Does what a predecessor that crashed may not have come to.
+    fn started(&mut self, cx: &mut Cx<'_, Self>) -> Readiness {
+        for broker in self.state.routes.load().cut_off() {
+            self.unregister(&broker, cx);
+        }
+        Readiness::Ready
+    }
 
     fn handle(&mut self, message: RoutesMessage, cx: &mut Cx<'_, Self>) {
         match message {

@@ -46,49 +46,57 @@ impl Service for NameService {
 impl NameService {
     async fn serve_one(&self, request: Request) {
         use RequestCode as Code;
-        let state = &*self.state;
+        let (state, routes) = (&*self.state, &self.routes);
         match request.header.request_code() {
-            Code::GET_ROUTEINFO_BY_TOPIC => answer(request, |asked| topics::route(state, asked)),
+            Code::GET_ROUTEINFO_BY_TOPIC => answer(topics::route(state, &request), request.reply),
             Code::REGISTER_BROKER => {
-                tell(&self.routes, RoutesMessage::Register, request, brokers::register).await
+                tell(routes, RoutesMessage::Register, brokers::register(&request).await, request.reply).await
             }
             Code::UNREGISTER_BROKER => {
-                tell(&self.routes, RoutesMessage::Unregister, request, brokers::identity).await
+                tell(routes, RoutesMessage::Unregister, brokers::identity(&request), request.reply).await
             }
             Code::BROKER_HEARTBEAT => brokers::heartbeat(state, request),
             Code::QUERY_DATA_VERSION => brokers::query_data_version(state, request),
-            Code::GET_BROKER_MEMBER_GROUP => answer(request, |asked| brokers::member_group(state, asked)),
-            Code::GET_BROKER_CLUSTER_INFO => answer(request, |_| brokers::cluster_info(state)),
+            Code::GET_BROKER_MEMBER_GROUP => answer(brokers::member_group(state, &request), request.reply),
+            Code::GET_BROKER_CLUSTER_INFO => answer(brokers::cluster_info(state), request.reply),
             Code::WIPE_WRITE_PERM_OF_BROKER => {
-                tell(&self.routes, RoutesMessage::WipeWritePerm, request, brokers::name).await
+                tell(routes, RoutesMessage::WipeWritePerm, brokers::name(&request), request.reply).await
             }
             Code::ADD_WRITE_PERM_OF_BROKER => {
-                tell(&self.routes, RoutesMessage::AddWritePerm, request, brokers::name).await
+                tell(routes, RoutesMessage::AddWritePerm, brokers::name(&request), request.reply).await
             }
             Code::REGISTER_TOPIC_IN_NAMESRV => {
-                tell(&self.routes, RoutesMessage::RegisterTopic, request, topics::queues).await
+                tell(routes, RoutesMessage::RegisterTopic, topics::queues(&request), request.reply).await
             }
             Code::DELETE_TOPIC_IN_NAMESRV => {
-                tell(&self.routes, RoutesMessage::DeleteTopic, request, topics::deletion).await
+                tell(routes, RoutesMessage::DeleteTopic, topics::deletion(&request), request.reply).await
             }
-            Code::GET_ALL_TOPIC_LIST_FROM_NAMESERVER => answer(request, |_| topics::all(state)),
-            Code::GET_TOPICS_BY_CLUSTER => answer(request, |asked| topics::of_cluster(state, asked)),
-            Code::GET_SYSTEM_TOPIC_LIST_FROM_NS => answer(request, |_| topics::of_system(state)),
-            Code::GET_UNIT_TOPIC_LIST => answer(request, |_| topics::of_units(state, UnitList::Unit)),
+            Code::GET_ALL_TOPIC_LIST_FROM_NAMESERVER => answer(topics::all(state), request.reply),
+            Code::GET_TOPICS_BY_CLUSTER => answer(topics::of_cluster(state, &request), request.reply),
+            Code::GET_SYSTEM_TOPIC_LIST_FROM_NS => answer(topics::of_system(state), request.reply),
+            Code::GET_UNIT_TOPIC_LIST => answer(topics::of_units(state, UnitList::Unit), request.reply),
             Code::GET_HAS_UNIT_SUB_TOPIC_LIST => {
-                answer(request, |_| topics::of_units(state, UnitList::Subscribed))
+                answer(topics::of_units(state, UnitList::Subscribed), request.reply)
             }
             Code::GET_HAS_UNIT_SUB_UNUNIT_TOPIC_LIST => {
-                answer(request, |_| topics::of_units(state, UnitList::SubscribedFromOutside))
+                answer(topics::of_units(state, UnitList::SubscribedFromOutside), request.reply)
             }
-            Code::PUT_KV_CONFIG => tell(&self.kv, KvMessage::Put, request, kv::entry).await,
-            Code::DELETE_KV_CONFIG => tell(&self.kv, KvMessage::Delete, request, kv::key).await,
+            Code::PUT_KV_CONFIG => tell(&self.kv, KvMessage::Put, kv::entry(&request), request.reply).await,
+            Code::DELETE_KV_CONFIG => {
+                tell(&self.kv, KvMessage::Delete, kv::key(&request), request.reply).await
+            }
             Code::GET_KV_CONFIG => kv::get(state, request),
-            Code::GET_KVLIST_BY_NAMESPACE => answer(request, |asked| kv::list(state, asked)),
+            Code::GET_KVLIST_BY_NAMESPACE => answer(kv::list(state, &request), request.reply),
             Code::UPDATE_NAMESRV_CONFIG => {
-                tell(&self.configuration, ConfigurationMessage::Update, request, configuration::change).await
+                tell(
+                    &self.configuration,
+                    ConfigurationMessage::Update,
+                    configuration::change(&request),
+                    request.reply,
+                )
+                .await
             }
-            Code::GET_NAMESRV_CONFIG => answer(request, |_| configuration::text(state)),
+            Code::GET_NAMESRV_CONFIG => answer(configuration::text(state), request.reply),
             other => {
                 let remark = format!(" request type {} not supported", other.as_i32());
                 request.reply.refuse(ResponseCode::REQUEST_CODE_NOT_SUPPORTED, &remark);
@@ -97,24 +105,24 @@ impl NameService {
     }
 }
 
-/// Answers with what `find` gives: a body, or a refusal.
-fn answer(request: Request, find: impl FnOnce(&Request) -> Result<Vec<u8>, Refusal>) {
-    match find(&request) {
-        Ok(body) => request.reply.body(body),
-        Err(refusal) => refusal.send(request.reply),
+/// Answers with what was found: a body, or a refusal.
+fn answer(found: Result<Vec<u8>, Refusal>, reply: Responder) {
+    match found {
+        Ok(body) => reply.body(body),
+        Err(refusal) => refusal.send(reply),
     }
 }
 
-/// Hands what `read` makes of a request to the actor that owns what it changes.
+/// Hands a change that was read from a request to the actor that owns what it changes.
 async fn tell<M: Message, T>(
     owner: &Address<M>,
     message: impl FnOnce(T, Responder) -> M,
-    request: Request,
-    read: impl FnOnce(&Request) -> Result<T, Refusal>,
+    change: Result<T, Refusal>,
+    reply: Responder,
 ) {
-    match read(&request) {
+    match change {
         // A request that finds no room is dropped, which answers it.
-        Ok(change) => drop(owner.send_within(message(change, request.reply), PATIENCE).await),
-        Err(refusal) => refusal.send(request.reply),
+        Ok(change) => drop(owner.send_within(message(change, reply), PATIENCE).await),
+        Err(refusal) => refusal.send(reply),
     }
 }

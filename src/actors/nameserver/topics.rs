@@ -24,7 +24,7 @@ use crate::{
 /// What the answer for an unknown topic ends with; tools know it from RocketMQ.
 const HELP: &str = "See https://rocketmq.apache.org/docs/bestPractice/06FAQ for further details.";
 
-/// 105
+/// GET_ROUTEINFO_BY_TOPIC 105.
 pub(super) fn route(state: &State, request: &Request) -> Result<Vec<u8>, Refusal> {
     let config = state.config.load();
     if config.need_wait_for_service && state.clock.now() < state.ready_at {
@@ -47,37 +47,37 @@ pub(super) fn route(state: &State, request: &Request) -> Result<Vec<u8>, Refusal
     Ok(route.encode(Style::of_route(request.header.version, asked.accept_standard_json_only))?)
 }
 
-/// 217
+/// REGISTER_TOPIC_IN_NAMESRV 217.
 pub(super) fn queues(request: &Request) -> Result<(String, Vec<QueueData>), Refusal> {
     let topic = TopicRequest::from_fields(&request.header.fields)?.topic.into();
     let route: TopicRouteData = json::from_slice(&request.body)?;
     Ok((topic, route.queue_datas))
 }
 
-/// 216: the topic, and the cluster if it goes from that one only.
+/// DELETE_TOPIC_IN_NAMESRV 216: the topic, and the cluster if it goes from that one only.
 pub(super) fn deletion(request: &Request) -> Result<(String, Option<String>), Refusal> {
     let asked = DeleteTopicFromNamesrvRequest::from_fields(&request.header.fields)?;
     let cluster = asked.cluster_name.filter(|cluster| !cluster.is_empty());
     Ok((asked.topic.into(), cluster.map(String::from)))
 }
 
-/// 206
+/// GET_ALL_TOPIC_LIST_FROM_NAMESERVER 206.
 pub(super) fn all(state: &State) -> Result<Vec<u8>, Refusal> {
     list(state, |config| config.enable_all_topic_list, || state.routes.load().all_topics())
 }
 
-/// 224
+/// GET_TOPICS_BY_CLUSTER 224.
 pub(super) fn of_cluster(state: &State, request: &Request) -> Result<Vec<u8>, Refusal> {
     let cluster = TopicsByClusterRequest::from_fields(&request.header.fields)?.cluster;
     list(state, |config| config.enable_topic_list, || state.routes.load().topics_of_cluster(&cluster))
 }
 
-/// 304
+/// GET_SYSTEM_TOPIC_LIST_FROM_NS 304.
 pub(super) fn of_system(state: &State) -> Result<Vec<u8>, Refusal> {
     list(state, |_| true, || state.routes.load().system_topics())
 }
 
-/// 311, 312, 313
+/// The lists of topics of units, 311 to 313.
 pub(super) fn of_units(state: &State, which: UnitList) -> Result<Vec<u8>, Refusal> {
     list(state, |config| config.enable_topic_list, || state.routes.load().unit_topics(which))
 }

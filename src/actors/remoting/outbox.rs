@@ -72,10 +72,8 @@ impl Emit for SendReceipt {
         put("msgId", Value::Text(id.text().as_str()));
         put("queueId", Value::Number(self.queue_id.into()));
         put("queueOffset", Value::Number(self.queue_offset));
-        if let Ok(id) = std::str::from_utf8(&self.transaction_id) {
-            if !id.is_empty() {
-                put("transactionId", Value::Text(id));
-            }
+        if let Some(id) = std::str::from_utf8(&self.transaction_id).ok().filter(|id| !id.is_empty()) {
+            put("transactionId", Value::Text(id));
         }
         self.origin.emit(put);
     }

@@ -41,7 +41,7 @@ impl From<&StoreError> for Refusal {
 }
 
 /// What is told to an inner sender.
-pub type Told = Box<dyn FnOnce(Result<Placed, Refusal>) + Send>;
+pub(super) type Told = Box<dyn FnOnce(Result<Placed, Refusal>) + Send>;
 
 /// Who waits for a message to be stored. Dropped, a client is answered that the system is busy.
 pub enum Acknowledgement {

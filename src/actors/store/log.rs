@@ -43,6 +43,7 @@ pub(super) struct Entry {
 }
 
 /// One record, or those of a batch, which stay in one file.
+#[allow(clippy::large_enum_variant)] // One is the rule, and a box would be an allocation for each.
 pub(super) enum Records {
     One(RecordDraft),
     Many(Vec<RecordDraft>),

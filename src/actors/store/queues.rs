@@ -51,10 +51,10 @@ impl Queues {
     /// # Errors
     /// [`StoreError::BadTopic`] for a topic that may not become a directory.
     pub(crate) fn address(&self, topic: &str, queue_id: i32) -> Result<Address<QueueMessage>, StoreError> {
-        if let Some(queues) = self.0.topics.get(topic) {
-            if let Some(address) = find(&queues, queue_id) {
-                return Ok(address.clone());
-            }
+        if let Some(queues) = self.0.topics.get(topic)
+            && let Some(address) = find(&queues, queue_id)
+        {
+            return Ok(address.clone());
         }
         if !is_storable(topic) || queue_id < 0 {
             let reason = "no legal topic or queue";

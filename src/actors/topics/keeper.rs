@@ -37,7 +37,7 @@ impl Keeper {
             tracing::error!(error, "cannot save the configuration of topics and groups");
         }
         for then in self.waiting.drain(..) {
-            then(outcome.as_ref().map(|()| ()).map_err(String::as_str));
+            then(outcome.as_ref().copied().map_err(String::as_str));
         }
         outcome.is_ok()
     }

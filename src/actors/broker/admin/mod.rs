@@ -26,12 +26,12 @@ use super::Broker;
 use crate::{actors::remoting::Request, protocol::codes::RequestCode};
 
 /// Serves a request, or gives it back when its code is of no concern here.
-pub(super) fn serve(broker: &Arc<Broker>, request: Request) -> Result<(), Request> {
+pub(super) fn serve(broker: &Arc<Broker>, request: Request) -> Option<Request> {
     match at_once(request.header.request_code()) {
         Some(answer) => {
             let answered = answer(broker, &request);
             respond(request.reply, answered);
-            Ok(())
+            None
         }
         None => later(broker, request),
     }
@@ -78,7 +78,7 @@ fn at_once(code: RequestCode) -> Option<fn(&Broker, &Request) -> Answered> {
 }
 
 /// What is answered when something else has happened.
-fn later(broker: &Arc<Broker>, request: Request) -> Result<(), Request> {
+fn later(broker: &Arc<Broker>, request: Request) -> Option<Request> {
     use RequestCode as Code;
     let serve: fn(&Arc<Broker>, Request) = match request.header.request_code() {
         Code::HEART_BEAT => clients::heartbeat,
@@ -106,10 +106,10 @@ fn later(broker: &Arc<Broker>, request: Request) -> Result<(), Request> {
         Code::GET_CONSUMER_RUNNING_INFO => relay::running_info,
         Code::CONSUME_MESSAGE_DIRECTLY => relay::consume_directly,
         Code::INVOKE_BROKER_TO_GET_CONSUMER_STATUS => relay::consumer_status,
-        _ => return Err(request),
+        _ => return Some(request),
     };
     serve(broker, request);
-    Ok(())
+    None
 }
 
 #[cfg(test)]

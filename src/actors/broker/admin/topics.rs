@@ -26,7 +26,7 @@ use crate::{
 /// Queues of a topic at most: as many as the key `defaultTopicQueueNums` allows.
 const MOST_QUEUES: i32 = 65_535;
 /// A queue that is deleted is freed by its actor; this often, and with these pauses, its files are tried for.
-const TRIES: u32 = 50;
+const TRIES: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// UPDATE_AND_CREATE_TOPIC 17.

@@ -124,6 +124,12 @@ impl RouteTable {
         self.live.values().filter(bound).map(|live| live.broker.clone()).collect()
     }
 
+    /// All brokers whose connection has ended.
+    pub(super) fn cut_off(&self) -> Vec<Identity> {
+        let is_cut_off = |live: &&Arc<Live>| live.peer.as_ref().is_some_and(|peer| peer.is_closed());
+        self.live.values().filter(is_cut_off).map(|live| live.broker.clone()).collect()
+    }
+
     /// How many topics, broker names and live brokers there are.
     pub(super) fn sizes(&self) -> (usize, usize, usize) {
         (self.topics.len(), self.brokers.len(), self.live.len())

@@ -34,10 +34,9 @@ impl RouteTable {
 fn act_as_master(data: &mut BrokerData, queues: &[QueueData]) {
     let queues = queues.iter().find(|queues| queues.broker_name == data.broker_name);
     let is_read_only = queues.is_some_and(|queues| !queues.perm.is_writable());
-    if data.enable_acting_master && is_read_only && !data.broker_addrs.contains_key(&MASTER_ID) {
-        if let Some((_, addr)) = data.broker_addrs.pop_first() {
-            data.broker_addrs.insert(MASTER_ID, addr);
-        }
+    let is_wanted = data.enable_acting_master && is_read_only && !data.broker_addrs.contains_key(&MASTER_ID);
+    if let Some((_, addr)) = is_wanted.then(|| data.broker_addrs.pop_first()).flatten() {
+        data.broker_addrs.insert(MASTER_ID, addr);
     }
 }
 

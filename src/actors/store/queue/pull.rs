@@ -292,10 +292,10 @@ impl TopicQueue {
     /// Serves those who wait, now that there is more.
     pub(super) fn wake_held(&mut self, cx: &mut Cx<'_, Self>) {
         for job in std::mem::take(&mut self.held) {
-            if job.reply.as_ref().is_some_and(Responder::is_wanted) {
-                if let Some(job) = self.serve(job, cx) {
-                    self.held.push(job);
-                }
+            if job.reply.as_ref().is_some_and(Responder::is_wanted)
+                && let Some(job) = self.serve(job, cx)
+            {
+                self.held.push(job);
             }
         }
     }

@@ -1,0 +1,18 @@
+package interop;
+
+/** The configurations of servers that scenarios ask for; the runner starts them one after the other. */
+public enum Setup {
+    STANDARD(1, "autoCreateTopicEnable=true"),
+    NO_AUTO_CREATE(1, "autoCreateTopicEnable=false"),
+    /** Commit log files of 1 MiB and consume queue files of 1,000 entries: a few messages fill several. */
+    SMALL_FILES(1, "autoCreateTopicEnable=true", "mappedFileSizeCommitLog=1048576", "mappedFileSizeConsumeQueue=20000"),
+    TWO_NAMESERVERS(2, "autoCreateTopicEnable=true");
+
+    public final int nameservers;
+    public final String[] brokerKeys;
+
+    Setup(int nameservers, String... brokerKeys) {
+        this.nameservers = nameservers;
+        this.brokerKeys = brokerKeys;
+    }
+}
