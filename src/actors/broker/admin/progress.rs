@@ -94,7 +94,8 @@ async fn add(
     for queue_id in 0..topic.read_queue_nums {
         let (_, broker_offset) = extent(broker, name, queue_id);
         let consumer_offset = broker.groups.offset(group, name, queue_id).unwrap_or(-1);
-        let last_timestamp = store_time(broker, name, queue_id, consumer_offset - 1).await?.max(0);
+        let last_timestamp =
+            store_time(broker, name, queue_id, consumer_offset.saturating_sub(1)).await?.max(0);
         let offset =
             OffsetWrapper { broker_offset, consumer_offset, last_timestamp, pull_offset: consumer_offset };
         stats.offset_table.insert(queue(broker, name, queue_id), offset);
