@@ -276,7 +276,6 @@ fn topics_are_made_shown_and_deleted_with_all_that_is_theirs() {
 }
 
 #[test]
-#[ignore = "needs queue actors that stay away once they were closed (Queues::start: Restart::Transient)"]
 fn a_deleted_topic_leaves_no_queue_behind() {
     run(async |mut stand| {
         stand.send("T").await;
