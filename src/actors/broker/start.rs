@@ -219,7 +219,7 @@ impl OpenBroker {
             queues,
             groups,
             registration: register,
-            tree: parent.clone(),
+            tree: parent.root(),
             clock,
         });
         remoting::open(parent, doors, Arc::new(BrokerService(broker.clone())))?;
