@@ -112,8 +112,13 @@ fn tags_code(record: &Record<'_>) -> i64 {
 }
 
 /// Java's `String.hashCode`.
-pub(super) fn java_hash(text: &str) -> i32 {
-    text.encode_utf16().fold(0i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(i32::from(unit)))
+fn java_hash(text: &str) -> i32 {
+    hash_on(0, text)
+}
+
+/// The hash of a text that goes on with `more`, from the hash of what comes before.
+pub(super) fn hash_on(before: i32, more: &str) -> i32 {
+    more.encode_utf16().fold(before, |hash, unit| hash.wrapping_mul(31).wrapping_add(i32::from(unit)))
 }
 
 fn delay_of(record: &Record<'_>, rules: &DispatchRules) -> Option<i64> {
