@@ -193,17 +193,44 @@ impl KeyIndex {
         Ok(())
     }
 
-    /// Up to `max` records stored within `period` that may carry the key, newest first. Only hashes are
-    /// compared: who asks must look at the records' keys.
-    pub fn query(&self, topic: &str, key: &str, max: usize, period: &Period) -> Vec<PhysicalOffset> {
-        let hash = positive(hash_on(hash_on(hash_on(0, topic), "#"), key));
-        let newest_first = self.files.iter().rev().filter(|file| file.overlaps(period));
-        newest_first.flat_map(|file| file.chain(hash, period)).take(max).collect()
+    /// Records stored within `period` that may carry the key, newest first. Only hashes are compared, and times
+    /// to the second: who asks must look at the records. One that has the key twice may come twice.
+    pub fn matches<'a>(
+        &'a self,
+        topic: &str,
+        key: &str,
+        period: &'a Period,
+    ) -> Box<dyn Iterator<Item = PhysicalOffset> + 'a> {
+        self.matches_of_hash(hash_on(of_topic(topic), key), period)
     }
 
-    /// [`KeyIndex::query`] for the records with these tags.
+    /// [`KeyIndex::matches`] for the records with these tags.
+    pub fn matches_of_tags<'a>(
+        &'a self,
+        topic: &str,
+        tags: &str,
+        period: &'a Period,
+    ) -> Box<dyn Iterator<Item = PhysicalOffset> + 'a> {
+        self.matches_of_hash(hash_on(hash_on(of_topic(topic), TAG_MARK), tags), period)
+    }
+
+    fn matches_of_hash<'a>(
+        &'a self,
+        hash: i32,
+        period: &'a Period,
+    ) -> Box<dyn Iterator<Item = PhysicalOffset> + 'a> {
+        let newest_first = self.files.iter().rev().filter(|file| file.overlaps(period));
+        Box::new(newest_first.flat_map(move |file| file.chain(positive(hash), period)))
+    }
+
+    /// The first `max` of [`KeyIndex::matches`].
+    pub fn query(&self, topic: &str, key: &str, max: usize, period: &Period) -> Vec<PhysicalOffset> {
+        self.matches(topic, key, period).take(max).collect()
+    }
+
+    /// The first `max` of [`KeyIndex::matches_of_tags`].
     pub fn query_tags(&self, topic: &str, tags: &str, max: usize, period: &Period) -> Vec<PhysicalOffset> {
-        self.query(topic, &format!("{TAG_MARK}{tags}"), max, period)
+        self.matches_of_tags(topic, tags, period).take(max).collect()
     }
 
     /// Forces what is written to the device.
@@ -230,20 +257,25 @@ fn for_each_key_hash(
     mut act: impl FnMut(i32) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
     let Some(topic) = record.topic_name() else { return Ok(()) };
-    let property =
-        |name| record.property(name).map(String::from_utf8_lossy).filter(|value| !value.is_empty());
-    let of_topic = hash_on(hash_on(0, topic), "#");
-    if let Some(unique) = property(PROPERTY_UNIQUE_KEY) {
+    let [unique, keys, tags] = record.properties_named([PROPERTY_UNIQUE_KEY, PROPERTY_KEYS, PROPERTY_TAGS]);
+    let text = |value: Option<_>| value.map(String::from_utf8_lossy).filter(|value| !value.is_empty());
+    let of_topic = of_topic(topic);
+    if let Some(unique) = text(unique) {
         act(positive(hash_on(of_topic, &unique)))?;
     }
-    if let Some(keys) = property(PROPERTY_KEYS) {
+    if let Some(keys) = text(keys) {
         let mut each = keys.split(' ').filter(|key| !key.is_empty());
         each.try_for_each(|key| act(positive(hash_on(of_topic, key))))?;
     }
-    match property(PROPERTY_TAGS) {
+    match text(tags) {
         Some(tags) => act(positive(hash_on(hash_on(of_topic, TAG_MARK), &tags))),
         None => Ok(()),
     }
+}
+
+/// The hash of what stands before each key of a topic.
+fn of_topic(topic: &str) -> i32 {
+    hash_on(hash_on(0, topic), "#")
 }
 
 /// The absolute value of Java's hash; the one number that has none counts as 0.

@@ -89,6 +89,7 @@ impl TopicQueue {
         writer: Address<LogMessage>,
     ) -> Result<Self, StoreError> {
         let mut queue = open_when_free(store, topic, queue_id)?;
+        queue.correct_min(store.log().min_offset())?;
         // What was dispatched to a behaviour that did not live to write it.
         let up_to = store.watermarks().dispatched.get();
         let is_behind = match store.catch_up(&mut queue, topic, queue_id, up_to) {
