@@ -3,8 +3,8 @@
 //! Names and size rules are part of the format (fact sheet: store 1).
 
 use std::collections::VecDeque;
-use std::path::{Path, PathBuf};
 use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime};
 

@@ -164,8 +164,10 @@ impl KeyIndex {
         if self.files.last().is_none_or(IndexFile::is_full) {
             if let Some(full) = self.files.last() {
                 full.flush()?;
-                filled =
-                    Some(Filled { end: PhysicalOffset(full.i64_at(END_OFFSET)), timestamp: full.end_timestamp() });
+                filled = Some(Filled {
+                    end: PhysicalOffset(full.i64_at(END_OFFSET)),
+                    timestamp: full.end_timestamp(),
+                });
             }
             self.add_file(record.store_timestamp)?;
         }

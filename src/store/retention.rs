@@ -45,7 +45,11 @@ impl Retention {
     pub fn deletion(&self, hour: u8, used: u8, requested: bool) -> Deletion {
         if self.may_force && self.is_pressing(used) {
             Deletion::Any
-        } else if requested || self.hours.contains(&hour) || used > self.space_rule() || self.is_pressing(used) {
+        } else if requested
+            || self.hours.contains(&hour)
+            || used > self.space_rule()
+            || self.is_pressing(used)
+        {
             Deletion::Expired
         } else {
             Deletion::Nothing

@@ -60,8 +60,10 @@ fn query(header: &QueryMessageRequest, default_max: usize) -> KeyQuery {
 
 fn answer(reply: Responder, found: KeyResult) {
     let KeyResult { records, last_update: (offset, timestamp) } = found;
-    let fields =
-        QueryMessageResponse { index_last_update_timestamp: timestamp, index_last_update_phyoffset: offset.0 };
+    let fields = QueryMessageResponse {
+        index_last_update_timestamp: timestamp,
+        index_last_update_phyoffset: offset.0,
+    };
     if records.is_empty() {
         let remark = "can not find message, maybe time range not correct";
         let answer = reply.answer(ResponseCode::QUERY_NOT_FOUND).remark(remark).fields(fields);

@@ -220,7 +220,9 @@ impl Indexer {
                 break;
             }
             let is_known = records.last().is_some_and(|(last, _)| *last == at);
-            let Some(record) = self.record(at).filter(|record| !is_known && query.wants(record)) else { continue };
+            let Some(record) = self.record(at).filter(|record| !is_known && query.wants(record)) else {
+                continue;
+            };
             if record.len() > room && !records.is_empty() {
                 break;
             }

@@ -7,7 +7,7 @@ use super::{
     ack::{Acknowledgement, Placed, Refusal},
     allocator::AllocatorMessage,
     signal::Signal,
-    waiters::{Waiting, WaitersMessage},
+    waiters::{WaitersMessage, Waiting},
 };
 use crate::{
     actors::supervision::{Address, Behaviour, Cx, Millis},

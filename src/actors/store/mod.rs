@@ -153,21 +153,22 @@ pub fn grow(
     let (log, warms_whole) = (store.log().clone(), config.warm_maped_file_enable);
     let allocator =
         branch.child(spec("allocator", background, 5), move || Ok(Allocator::new(log.clone(), warms_whole)));
-    let writer = branch
-        .child(spec("commit-log", hot, 20), log_writer(store.clone(), sync, allocator, wires.clone()));
-    let flush = branch
-        .child(spec("flush", flush_thread, 60), flusher(store.clone(), sync, config, wires.clone()));
-    let waiters = branch
-        .child(spec("waiters", hot, 60), hold_waiters(store.clone(), patience.clone(), wires.clone()));
+    let writer =
+        branch.child(spec("commit-log", hot, 20), log_writer(store.clone(), sync, allocator, wires.clone()));
+    let flush =
+        branch.child(spec("flush", flush_thread, 60), flusher(store.clone(), sync, config, wires.clone()));
+    let waiters =
+        branch.child(spec("waiters", hot, 60), hold_waiters(store.clone(), patience.clone(), wires.clone()));
     let nursery = branch
         .branch(Spec::new("queues", &threads.control).shutdown(Duration::from_secs(30)), Strategy::Dynamic);
     let queues = Queues::new(nursery, hot, config.mailbox_capacity as usize, store.clone());
     queues.connect(writer);
     let dispatcher = branch
         .child(spec("dispatcher", hot, 30), dispatch(store.clone(), sync, queues.clone(), wires.clone()));
-    let index = Index(config.message_index_enable.then(|| {
-        branch.child(spec("index", background, 60), indexer(store.clone(), config, wires.clone()))
-    }));
+    let index =
+        Index(config.message_index_enable.then(|| {
+            branch.child(spec("index", background, 60), indexer(store.clone(), config, wires.clone()))
+        }));
     let (flushed, policy) = (store.clone(), queue_flush_policy(config));
     branch.child(spec("queue-flush", background, 60), move || Ok(QueueFlusher::new(flushed.clone(), policy)));
     let tools = Tools {
@@ -179,8 +180,8 @@ pub fn grow(
         followed: Arc::new(Watermark::at(store.log().min_offset())),
     };
     let interval = config.clean_resource_interval.duration();
-    let cleaner = branch
-        .child(spec("cleaner", background, 5), move || Ok(DiskCleaner::new(tools.clone(), interval)));
+    let cleaner =
+        branch.child(spec("cleaner", background, 5), move || Ok(DiskCleaner::new(tools.clone(), interval)));
     let _ = wires.0.set(Behind::new(flush, waiters, dispatcher, &index));
     let actors = StoreActors { queues, index, cleaner: Cleaner(cleaner), rules, patience };
     actors.configure(config);
