@@ -233,7 +233,7 @@ impl OpenBroker {
             stored,
             groups,
             registration: register,
-            tree: parent.clone(),
+            tree: parent.root(),
             clock,
         });
         remoting::open(parent, doors, Arc::new(BrokerService(broker.clone())))?;
