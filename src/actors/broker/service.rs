@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Broker, admin, pull, send::Sends};
+use super::{Broker, admin, pull, query, send::Sends};
 use crate::{
     actors::{
         live,
@@ -29,6 +29,7 @@ impl Service for BrokerService {
                 RequestCode::PULL_MESSAGE | RequestCode::LITE_PULL_MESSAGE => {
                     pull::serve(broker, request).await
                 }
+                RequestCode::QUERY_MESSAGE => query::serve(broker, request),
                 _ => {
                     if let Some(request) = admin::serve(broker, request) {
                         live::serve(&broker.tree, request);
