@@ -350,6 +350,21 @@ mod tests {
     }
 
     #[test]
+    fn a_reader_keeps_the_bytes_of_a_file_that_is_deleted() {
+        let (_dir, files) = with_files(3);
+        let first = files.first().unwrap();
+        let mut writer = first.writer().unwrap();
+        writer.reserve(SIZE).unwrap().fill(7);
+        writer.publish(SIZE);
+        let held = first.slice(0..SIZE).unwrap();
+        let path = first.path().to_owned();
+        drop((writer, first));
+        assert!(files.delete_first_before(PhysicalOffset(i64::MAX)).unwrap());
+        assert!(!path.exists() && files.find(PhysicalOffset(0)).is_none());
+        assert!(held.iter().all(|&byte| byte == 7));
+    }
+
+    #[test]
     fn the_last_file_is_never_deleted() {
         let (_dir, files) = with_files(3);
         assert_eq!(files.delete_before(PhysicalOffset(i64::MAX)).unwrap(), 2);

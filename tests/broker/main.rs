@@ -12,5 +12,6 @@ mod harness;
 mod hostile;
 mod index;
 mod messages;
+mod names;
 mod retention;
 mod sync_flush;
