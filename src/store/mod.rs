@@ -11,7 +11,8 @@
 //! - [`queue_table`], [`queue_path`], [`consume_queue`], [`offset_by_time`]: the queues that point into the log.
 //! - [`checkpoint`], [`lock`], [`config_file`]: the small files.
 //! - [`index`]: records by key.
-//! - [`recovery`], [`store`]: what a start makes of the files, and the owner of it all.
+//! - `rebuild`, [`recovery`], [`store`]: what a start makes of the files, and the owner of it all.
+//! - [`inspect`]: a stopped store looked at from outside: what is whole, messages by filter, a rebuild.
 //!
 //! Nothing here waits, spawns or knows actors. What must survive a crashed actor lives in these types:
 //! an actor borrows them, and its successor finds them as the last published state left them.
@@ -32,6 +33,7 @@ pub mod mapped_file;
 pub mod offset_by_time;
 pub mod queue_path;
 pub mod queue_table;
+mod rebuild;
 pub mod recovery;
 pub mod scan;
 #[allow(clippy::module_inception)]
