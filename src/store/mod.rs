@@ -27,6 +27,7 @@ pub mod dispatch;
 mod error;
 pub mod file_sequence;
 pub mod index;
+pub mod inspect;
 pub mod lease;
 pub mod lock;
 pub mod mapped_file;

@@ -112,27 +112,32 @@ pub fn examine(bytes: &[u8], at: PhysicalOffset, verify: Verify) -> Found<'_> {
 pub(super) fn next_whole(bytes: &[u8], from: PhysicalOffset) -> Option<usize> {
     let mut passed = 1;
     loop {
-        let rest = bytes.get(passed..)?;
-        // Zeros are passed over by the block: the unused end of a file is nothing else.
-        if rest.get(..ZEROS.len()) == Some(&ZEROS) {
-            passed += ZEROS.len() - BLANK_HEADER;
-            continue;
-        }
-        let starts = |window: &[u8]| {
-            let magic = window.get(4..8).and_then(|magic| magic.try_into().ok()).map(i32::from_be_bytes);
-            matches!(magic, Some(MAGIC_V1 | MAGIC_V2))
-        };
-        let block = rest.get(..ZEROS.len()).unwrap_or(rest);
-        let Some(found) = block.windows(BLANK_HEADER).position(starts) else {
-            passed += block.len().saturating_sub(BLANK_HEADER - 1).max(1);
-            continue;
-        };
-        passed += found;
+        passed += next_magic(bytes.get(passed..)?)?;
         let at = from.plus(passed);
         if matches!(examine(bytes.get(passed..)?, at, Verify::Checksum), Found::Record(_)) {
             return Some(passed);
         }
         passed += 1;
+    }
+}
+
+/// The first place at which a record may begin, by its magic.
+pub(super) fn next_magic(bytes: &[u8]) -> Option<usize> {
+    let starts = |window: &[u8]| {
+        let magic = window.get(4..8).and_then(|magic| magic.try_into().ok()).map(i32::from_be_bytes);
+        matches!(magic, Some(MAGIC_V1 | MAGIC_V2))
+    };
+    let mut passed = 0;
+    loop {
+        let rest = bytes.get(passed..).filter(|rest| rest.len() >= BLANK_HEADER)?;
+        let block = rest.get(..ZEROS.len()).unwrap_or(rest);
+        // The unused end of a file is nothing but zeros, and long.
+        if block != ZEROS
+            && let Some(found) = block.windows(BLANK_HEADER).position(starts)
+        {
+            return Some(passed + found);
+        }
+        passed += block.len() - (BLANK_HEADER - 1);
     }
 }
 
