@@ -51,10 +51,15 @@ impl Pending {
     }
 
     fn write(&mut self) -> Result<(), StoreError> {
+        if self.units.is_empty() {
+            return Ok(());
+        }
         let outcome = self.queue.reconcile(self.first, &self.units)?;
         if let Appended::Gap { expected } = outcome {
             return Err(StoreError::Gap { expected, found: self.first });
         }
+        // What is there already need not be on the device: the process before may have been killed.
+        self.queue.state().mark_unsynced(self.first);
         self.first = self.next();
         self.units.clear();
         self.queue.release();

@@ -202,3 +202,12 @@ pub(crate) fn seed() -> u64 {
     println!("CASTMQ_SEED={seed}");
     seed
 }
+
+/// A directory that goes with the test, in memory where there is such a place: nothing here needs a device.
+pub(crate) fn scratch() -> tempfile::TempDir {
+    match Path::new("/dev/shm") {
+        shm if shm.is_dir() => tempfile::tempdir_in(shm),
+        _ => tempfile::tempdir(),
+    }
+    .unwrap()
+}

@@ -6,6 +6,7 @@ use std::fs::{self, File};
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -15,7 +16,7 @@ use castmq::store::{PhysicalOffset, Store, config_file};
 use fastrand::Rng;
 use memmap2::MmapRaw;
 
-use crate::messages::{Sent, assert_sound, dispatch, options, seed, send_number};
+use crate::messages::{Sent, assert_sound, dispatch, options, scratch, seed, send_number};
 
 const PAGE: usize = 4096;
 const SECTOR: usize = 512;
@@ -152,13 +153,17 @@ impl PowerCutDisk {
     /// What a machine finds that comes up now, and what a store makes of it.
     fn cut_and_recover(&self) {
         self.cuts.fetch_add(1, Ordering::Relaxed);
-        let image = tempfile::tempdir().unwrap();
+        let image = scratch();
         self.cut_into(image.path());
         let random = self.random.lock().unwrap().fork();
         let disk = PowerCutDisk::over(image.path(), random, (2, self.depth - 1), self.cuts.clone());
         let promise = self.promise.lock().unwrap().clone();
         *disk.promise.lock().unwrap() = promise.clone();
-        recover(image.path(), Arc::new(disk), &promise);
+        let recovered = catch_unwind(AssertUnwindSafe(|| recover(image.path(), Arc::new(disk), &promise)));
+        if let Err(reason) = recovered {
+            println!("what was left after the cut is in {}", image.keep().display());
+            resume_unwind(reason);
+        }
     }
 
     fn cut_into(&self, image: &Path) {
@@ -324,7 +329,7 @@ fn recover(root: &Path, disk: Arc<PowerCutDisk>, promise: &Promise) {
 /// A life of a store with everything that it does, cut again and again; returns how often.
 fn live(seed: u64, cuts: &Arc<AtomicUsize>) {
     let mut random = Rng::with_seed(seed);
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let root = dir.path();
     let mut disk = Arc::new(PowerCutDisk::over(root, random.fork(), (8, 3), cuts.clone()));
     let mut store = Store::open(options(root, disk.clone())).unwrap();
@@ -401,7 +406,7 @@ fn nothing_that_was_safe_is_lost_whenever_the_power_is_cut() {
                     }
                     // A life that fails alone is found by its own seed.
                     let life = seed.wrapping_add(round * workers as u64 + worker as u64);
-                    let lived = std::panic::catch_unwind(|| live(life, &cuts));
+                    let lived = catch_unwind(|| live(life, &cuts));
                     assert!(lived.is_ok(), "failed: repeat with CASTMQ_SEED={life} CASTMQ_POWER_CUTS=1");
                 }
             });
