@@ -7,7 +7,7 @@
 //! - [`store`]: mapped files, commit log, consume queues, recovery. Plain types with one owner.
 //! - [`actors`]: everything that lives: the supervision kernel, the nameserver, the broker.
 //!
-//! [`config`] reads what the binaries under `bins/` are told. The road of a message through these
+//! [`config`] reads what the binaries under `bins/` are told, and `store_cli` is the inspector's command line. The road of a message through these
 //! files is told in ARCHITECTURE.md.
 
 #[cfg(feature = "server")]
@@ -18,3 +18,5 @@ pub mod filter;
 pub mod protocol;
 #[cfg(feature = "server")]
 pub mod store;
+#[cfg(feature = "server")]
+pub mod store_cli;

@@ -20,7 +20,7 @@ use super::scan::{Found, Verify, examine};
 use super::watermarks::{PhysicalOffset, Watermarks};
 
 const LOG_DIR: &str = "commitlog";
-const CHECKPOINT_FILE: &str = "checkpoint";
+pub(super) const CHECKPOINT_FILE: &str = "checkpoint";
 
 /// Everything that a start has to know. File sizes must be those that wrote the files.
 #[derive(Debug, Clone)]
