@@ -6,6 +6,7 @@
 #[cfg(feature = "chaos")]
 mod crashes;
 mod durability;
+mod filters;
 mod harness;
 mod hostile;
 mod messages;
