@@ -6,7 +6,12 @@
 #[cfg(feature = "chaos")]
 mod crashes;
 mod durability;
+mod faulty_disk;
 mod filters;
+mod full_disk;
 mod harness;
 mod hostile;
+mod index;
 mod messages;
+mod retention;
+mod sync_flush;

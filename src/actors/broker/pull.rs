@@ -48,6 +48,7 @@ const FORBIDDEN_BROKER: i32 = 1;
 const FORBIDDEN_GROUP: i32 = 2;
 const FORBIDDEN_TOPIC: i32 = 3;
 const FORBIDDEN_BROADCAST: i32 = 4;
+const FORBIDDEN_SUBSCRIPTION: i32 = 5;
 
 pub(super) async fn serve(broker: &Arc<Broker>, request: Request) {
     let header = match PullMessageRequest::from_fields(&request.header.fields) {
@@ -161,6 +162,10 @@ fn filter(
     if !group.consume_broadcast_enable && members.message_model() == MessageModel::Broadcasting {
         let remark = format!("the consumer group[{name}] can not consume by broadcast way");
         return Err(Denial::forbidden(FORBIDDEN_BROADCAST, remark));
+    }
+    if broker.topics.is_forbidden(name, &header.topic) {
+        let remark = format!("the consumer group[{name}] is forbidden for topic[{}]", header.topic);
+        return Err(Denial::forbidden(FORBIDDEN_SUBSCRIPTION, remark));
     }
     let subscription = members.subscription(&header.topic).ok_or_else(|| {
         let remark = format!("the consumer's subscription not exist: {name}, topic: {}", header.topic);
