@@ -7,6 +7,7 @@
 mod crashes;
 mod durability;
 mod faulty_disk;
+mod filters;
 mod full_disk;
 mod harness;
 mod hostile;
