@@ -3,6 +3,7 @@
 //! # Layout
 //! Three layers, one direction; each may use only those named before it.
 //! - [`protocol`]: frames, headers, codes, typed requests, message and body formats. No I/O, no clocks.
+//! - [`filter`]: tag and SQL92 expressions. Pure; uses `protocol` alone.
 //! - [`store`]: mapped files, commit log, consume queues, recovery. Plain types with one owner.
 //! - [`actors`]: everything that lives: the supervision kernel, the nameserver, the broker.
 //!
@@ -17,7 +18,6 @@ pub mod actors;
 pub mod client;
 #[cfg(feature = "server")]
 pub mod config;
-#[cfg(feature = "server")]
 pub mod filter;
 pub mod protocol;
 #[cfg(feature = "server")]

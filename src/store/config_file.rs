@@ -3,7 +3,7 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::disk::{Disk, parent};
@@ -22,8 +22,8 @@ pub fn write_text(disk: &dyn Disk, path: &Path, text: &str) -> Result<(), StoreE
     disk.create_dir(&dir).map_err(StoreError::io("make the directory", &dir))?;
     let fresh = beside(path, ".tmp");
     let write = || {
-        let mut file = File::create(&fresh)?;
-        file.write_all(text.as_bytes())?;
+        let file = File::create(&fresh)?;
+        disk.write_at(&fresh, &file, text.as_bytes(), 0)?;
         disk.sync_file(&fresh, &file)
     };
     write().map_err(StoreError::io("write", &fresh))?;

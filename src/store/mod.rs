@@ -11,6 +11,7 @@
 //! - [`queue_table`], [`queue_path`], [`consume_queue`], [`offset_by_time`]: the queues that point into the log.
 //! - [`checkpoint`], [`lock`], [`config_file`]: the small files.
 //! - [`index`]: records by key.
+//! - [`retention`], [`local_time`]: which files may go and when, and when there is no room for messages.
 //! - [`recovery`], [`store`]: what a start makes of the files, and the owner of it all.
 //!
 //! Nothing here waits, spawns or knows actors. What must survive a crashed actor lives in these types:
@@ -27,12 +28,14 @@ mod error;
 pub mod file_sequence;
 pub mod index;
 pub mod lease;
+pub mod local_time;
 pub mod lock;
 pub mod mapped_file;
 pub mod offset_by_time;
 pub mod queue_path;
 pub mod queue_table;
 pub mod recovery;
+pub mod retention;
 pub mod scan;
 #[allow(clippy::module_inception)]
 pub mod store;

@@ -6,6 +6,11 @@
 #[cfg(feature = "chaos")]
 mod crashes;
 mod durability;
+mod faulty_disk;
+mod full_disk;
 mod harness;
 mod hostile;
+mod index;
 mod messages;
+mod retention;
+mod sync_flush;
