@@ -206,3 +206,21 @@ async fn a_consumer_goes_on_after_its_broker_came_back() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_failed_comes_again_under_its_own_topic() {
+    let cluster = Cluster::start();
+    let client = cluster.client_with_topic("T", 1).await;
+    let producer = client.producer("p").await.unwrap();
+    let receipt = producer.send(Message::new("T", "again").tag("a").key("k")).await.unwrap();
+    let builder = client.push_consumer("c").subscribe("T", "*").start_from(Start::First);
+    let consumer = builder.rebalance_interval(Duration::from_millis(500)).await.unwrap();
+    let first = consumer.recv().await.unwrap();
+    assert_eq!((first.id(), first.reconsume_times()), (receipt.message_id, 0));
+    first.retry_after_level(1);
+    let again = tokio::time::timeout(Duration::from_secs(30), consumer.recv()).await.unwrap().unwrap();
+    assert_eq!((again.topic(), text(again.body()), again.reconsume_times()), ("T", "again".to_owned(), 1));
+    assert_eq!((again.tag(), again.queue().topic.as_str()), (Some("a"), "%RETRY%c"));
+    again.ack();
+    consumer.shutdown(WAIT).await;
+}

@@ -6,4 +6,5 @@ mod consuming;
 mod harness;
 mod lite;
 mod ordered;
+mod scripted;
 mod sending;
