@@ -1,4 +1,5 @@
-//! Nameserver and broker in one process, on defaults: for the first minute, and for tests.
+//! Nameserver and broker in one process, on defaults: for the first minute, and for tests. With
+//! `castmq store`, the inspector of a stopped store.
 
 use std::{error::Error, process::ExitCode};
 
@@ -11,12 +12,20 @@ use castmq::{
     },
     config::{
         Addresses,
-        args::{self, CastmqArgs},
+        args::{self, CastmqArgs, CastmqCommand},
     },
+    store_cli,
 };
 
 fn main() -> ExitCode {
-    let loaded = match args::read::<CastmqArgs>() {
+    let args = match args::parse::<CastmqArgs>() {
+        Ok(args) => args,
+        Err(status) => return status,
+    };
+    if let Some(CastmqCommand::Store(command)) = &args.command {
+        return store_cli::run(command);
+    }
+    let loaded = match args::load(&args) {
         Ok(loaded) => loaded,
         Err(status) => return status,
     };

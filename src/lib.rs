@@ -9,7 +9,7 @@
 //!
 //! `client` (feature of that name) stands beside the last two and uses [`protocol`] alone.
 //!
-//! [`config`] reads what the binaries under `bins/` are told. The road of a message through these
+//! [`config`] reads what the binaries under `bins/` are told, and `store_cli` is the inspector's command line. The road of a message through these
 //! files is told in ARCHITECTURE.md.
 
 #[cfg(feature = "server")]
@@ -22,3 +22,5 @@ pub mod filter;
 pub mod protocol;
 #[cfg(feature = "server")]
 pub mod store;
+#[cfg(feature = "server")]
+pub mod store_cli;

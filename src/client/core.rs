@@ -150,7 +150,8 @@ impl Core {
         consumer.map(|group| groups.consumers.remove(group));
     }
 
-    async fn unregister(&self, producer: Option<&str>, consumer: Option<&str>) {
+    /// Tells all brokers that a group has left.
+    pub(super) async fn unregister(&self, producer: Option<&str>, consumer: Option<&str>) {
         let request = UnregisterClientRequest {
             client_id: self.client_id.as_str().into(),
             producer_group: producer.map(Into::into),

@@ -2,7 +2,9 @@
 
 use std::{io::Write, path::PathBuf, process::ExitCode};
 
-use clap::{Args, Parser};
+use clap::{Args, Parser, Subcommand};
+
+use crate::store_cli::StoreArgs;
 
 use super::{
     BrokerConfig, CastmqConfig, Config, ConfigError, Loaded, NamesrvConfig,
@@ -49,10 +51,25 @@ pub trait Program: Parser {
 /// # Errors
 /// The exit status, after `--help`, `--version`, `-p`, `-m` or an error.
 pub fn read<P: Program>() -> Result<Loaded<P::Config>, ExitCode> {
-    let program = P::try_parse().map_err(|answer| {
+    load(&parse::<P>()?)
+}
+
+/// The first half of [`read`]: the command line.
+///
+/// # Errors
+/// The exit status, after `--help`, `--version` or an error.
+pub fn parse<P: Program>() -> Result<P, ExitCode> {
+    P::try_parse().map_err(|answer| {
         let told = answer.print().is_ok();
         if told && !answer.use_stderr() { ExitCode::SUCCESS } else { ExitCode::from(USAGE) }
-    })?;
+    })
+}
+
+/// The second half of [`read`]: the configuration that a command line gives.
+///
+/// # Errors
+/// The exit status, after `-p`, `-m` or an error.
+pub fn load<P: Program>(program: &P) -> Result<Loaded<P::Config>, ExitCode> {
     let loaded = program.load(&layers::process_environment()).map_err(|error| {
         eprintln!("{}: {error}", env!("CARGO_PKG_NAME"));
         ExitCode::from(USAGE)
@@ -152,10 +169,20 @@ impl Program for BrokerArgs {
     }
 }
 
+/// What `castmq` does other than serve.
+#[derive(Subcommand, Clone, Debug)]
+pub enum CastmqCommand {
+    /// Look at a stopped broker's store: verify, dump, rebuild
+    Store(StoreArgs),
+}
+
 /// A RocketMQ nameserver and broker in one process
 #[derive(Parser, Clone, Debug, Default)]
-#[command(name = "castmq", version = VERSION)]
+#[command(name = "castmq", version = VERSION, args_conflicts_with_subcommands = true)]
 pub struct CastmqArgs {
+    /// What to do; nothing: serve.
+    #[command(subcommand)]
+    pub command: Option<CastmqCommand>,
     /// Options of every server.
     #[command(flatten)]
     pub common: CommonArgs,

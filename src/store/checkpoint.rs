@@ -11,7 +11,7 @@ use super::disk::Disk;
 use super::error::StoreError;
 
 /// Size of the file; what follows the fields is zero.
-const FILE_SIZE: usize = 4096;
+pub(super) const FILE_SIZE: usize = 4096;
 const FIELDS: usize = 5;
 /// How much earlier than the marks a recovery begins, ms.
 const MARGIN_MS: i64 = 3000;
@@ -33,6 +33,38 @@ pub struct Checkpoint {
     pub master_flushed: Mark,
     /// How far the log is confirmed by replicas.
     pub confirmed: Mark,
+}
+
+/// The fields as a file holds them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Marks {
+    pub(super) log: i64,
+    pub(super) queues: i64,
+    pub(super) index: i64,
+    master_flushed: i64,
+    confirmed: i64,
+}
+
+impl Marks {
+    /// Bytes of the fields.
+    pub(super) const LEN: usize = FIELDS * 8;
+
+    /// Reads them; a file that is too short counts as empty.
+    pub(super) fn decode(bytes: &[u8]) -> Self {
+        let (fields, _) = bytes.get(..Self::LEN).unwrap_or_default().as_chunks::<8>();
+        let mut fields = fields.iter().map(|field| i64::from_be_bytes(*field));
+        let mut next = || fields.next().unwrap_or(0);
+        Marks { log: next(), queues: next(), index: next(), master_flushed: next(), confirmed: next() }
+    }
+
+    /// See [`Checkpoint::safe_until`].
+    pub(super) fn safe_until(&self) -> i64 {
+        safe_until(self.log, self.queues)
+    }
+}
+
+fn safe_until(log: i64, queues: i64) -> i64 {
+    log.min(queues).saturating_sub(MARGIN_MS).max(0)
 }
 
 /// A field of the checkpoint.
@@ -57,20 +89,19 @@ impl Checkpoint {
         let mut options = OpenOptions::new();
         let file = options.read(true).write(true).create(true).truncate(false).open(&path);
         let file = file.map_err(StoreError::io("open", &path))?;
-        let mut bytes = [0; FIELDS * 8];
+        let mut bytes = [0; Marks::LEN];
         let len = file.metadata().map_err(StoreError::io("read", &path))?.len();
         if len >= bytes.len() as u64 {
             file.read_exact_at(&mut bytes, 0).map_err(StoreError::io("read", &path))?;
         }
-        let (fields, _) = bytes.as_chunks::<8>();
-        let mut marks = fields.iter().map(|field| Mark(AtomicI64::new(i64::from_be_bytes(*field))));
-        let mut next = || marks.next().unwrap_or_default();
+        let marks = Marks::decode(&bytes);
+        let mark = |value| Mark(AtomicI64::new(value));
         Ok(Checkpoint {
-            log: next(),
-            queues: next(),
-            index: next(),
-            master_flushed: next(),
-            confirmed: next(),
+            log: mark(marks.log),
+            queues: mark(marks.queues),
+            index: mark(marks.index),
+            master_flushed: mark(marks.master_flushed),
+            confirmed: mark(marks.confirmed),
             path,
             disk,
             file,
@@ -79,7 +110,7 @@ impl Checkpoint {
 
     /// The store time up to which log and queues are both safe, less a margin; 0 when unknown.
     pub fn safe_until(&self) -> i64 {
-        (self.log.get().min(self.queues.get()) - MARGIN_MS).max(0)
+        safe_until(self.log.get(), self.queues.get())
     }
 
     /// Writes the fields and forces them to the device.

@@ -39,7 +39,25 @@ pub fn write_text(disk: &dyn Disk, path: &Path, text: &str) -> Result<(), StoreE
 
 /// Reads `path` with `parse`; where it is missing, empty or `parse` refuses it, its `.bak`. `None` when
 /// neither is good.
+///
+/// When the `.bak` is taken a bad `path` is removed: the next write would put it in the place of the good one.
 pub fn read_parsed<T>(path: &Path, parse: impl Fn(&str) -> Option<T>) -> Result<Option<T>, StoreError> {
+    read_either(path, parse, true)
+}
+
+/// [`read_parsed`] that changes nothing.
+pub(super) fn peek_parsed<T>(
+    path: &Path,
+    parse: impl Fn(&str) -> Option<T>,
+) -> Result<Option<T>, StoreError> {
+    read_either(path, parse, false)
+}
+
+fn read_either<T>(
+    path: &Path,
+    parse: impl Fn(&str) -> Option<T>,
+    removes_bad: bool,
+) -> Result<Option<T>, StoreError> {
     for candidate in [path.to_owned(), beside(path, ".bak")] {
         let bytes = match fs::read(&candidate) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
@@ -47,6 +65,14 @@ pub fn read_parsed<T>(path: &Path, parse: impl Fn(&str) -> Option<T>) -> Result<
         };
         let parsed = std::str::from_utf8(&bytes).ok().filter(|text| !text.trim().is_empty()).and_then(&parse);
         if parsed.is_some() {
+            if removes_bad && candidate != path {
+                match fs::remove_file(path) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                        return Err(StoreError::io("remove the unreadable", path)(error));
+                    }
+                    _ => {}
+                }
+            }
             return Ok(parsed);
         }
     }
@@ -60,6 +86,21 @@ mod tests {
 
     fn number(text: &str) -> Option<i32> {
         text.parse().ok()
+    }
+
+    #[test]
+    fn a_torn_version_never_takes_the_place_of_the_good_one_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("offsets.json");
+        write_text(&LocalDisk, &path, "1").unwrap();
+        write_text(&LocalDisk, &path, "2").unwrap();
+        fs::write(&path, "x").unwrap();
+        assert_eq!(peek_parsed(&path, number).unwrap(), Some(1));
+        assert!(path.exists());
+        assert_eq!(read_parsed(&path, number).unwrap(), Some(1));
+        // A crash of the next write between its two renames leaves what was kept before it.
+        let _ = fs::rename(&path, beside(&path, ".bak"));
+        assert_eq!(read_parsed(&path, number).unwrap(), Some(1));
     }
 
     #[test]

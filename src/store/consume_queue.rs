@@ -22,6 +22,8 @@ use super::watermarks::{PhysicalOffset, QueueOffset};
 pub const UNIT_SIZE: usize = 20;
 /// Size of the units that stand for messages before the first one of a queue.
 const FILLER_SIZE: i32 = i32::MAX;
+/// Codes of tags up to this are addresses in an extension file (fact sheet: store 4.3).
+const LAST_EXTENSION_ADDRESS: i64 = i32::MIN as i64 - 1;
 /// Units that one read takes while the end is looked for.
 const SCAN_UNITS: usize = 4096;
 
@@ -37,7 +39,9 @@ pub struct Unit {
 }
 
 impl Unit {
-    const FILLER: Unit = Unit { physical_offset: PhysicalOffset(0), size: FILLER_SIZE, tags_code: 0 };
+    /// Stands for a message that is not in this copy of the log.
+    pub(super) const FILLER: Unit =
+        Unit { physical_offset: PhysicalOffset(0), size: FILLER_SIZE, tags_code: 0 };
 
     fn encode(self) -> [u8; UNIT_SIZE] {
         let mut out = [0; UNIT_SIZE];
@@ -47,7 +51,7 @@ impl Unit {
         out
     }
 
-    fn decode(bytes: &[u8]) -> Option<Unit> {
+    pub(super) fn decode(bytes: &[u8]) -> Option<Unit> {
         let (offset, rest) = bytes.split_first_chunk::<8>()?;
         let (size, rest) = rest.split_first_chunk::<4>()?;
         let (tags_code, _) = rest.split_first_chunk::<8>()?;
@@ -59,13 +63,20 @@ impl Unit {
     }
 
     /// Whether something was written here; the rest of a file reads as zeros.
-    fn is_written(self) -> bool {
+    pub(super) fn is_written(self) -> bool {
         self.physical_offset.0 >= 0 && self.size > 0
     }
 
     /// Whether it stands for a message that was never in this copy of the log.
     pub fn is_filler(self) -> bool {
         self.size == FILLER_SIZE
+    }
+
+    /// Whether this stored unit says of its message what `rebuilt`, made from the log, says. Code of tags that
+    /// is an address in an extension file of RocketMQ's is as good as the tags themselves.
+    pub(super) fn agrees_with(self, rebuilt: Unit) -> bool {
+        let same_place = (self.physical_offset, self.size) == (rebuilt.physical_offset, rebuilt.size);
+        same_place && (self.tags_code == rebuilt.tags_code || self.tags_code <= LAST_EXTENSION_ADDRESS)
     }
 
     /// Behind the record in the log.
@@ -221,6 +232,27 @@ impl ConsumeQueue {
     /// Whether a message was ever written: fillers alone are what a late start that failed has left.
     fn has_messages(&mut self) -> Result<bool, StoreError> {
         Ok(!self.bases.is_empty() && self.end > self.first_of_file(0) && self.first_message()? < self.end)
+    }
+
+    /// Makes the queue hold `units`, which come from the log, at `at` and behind, `at` being its end at most:
+    /// what is stored there and says something else goes, with all behind it.
+    pub(super) fn reconcile(&mut self, at: QueueOffset, units: &[Unit]) -> Result<Appended, StoreError> {
+        let mut same = 0;
+        while let Some(left) = units.get(same..).filter(|left| !left.is_empty()) {
+            let stored = self.range(at.plus(same), left.len())?;
+            let count = stored.len();
+            let agreeing = stored.zip(left).take_while(|(stored, unit)| stored.agrees_with(**unit)).count();
+            same += agreeing;
+            if count == 0 || agreeing < count {
+                break;
+            }
+        }
+        let Some(rest) = units.get(same..).filter(|rest| !rest.is_empty()) else {
+            return Ok(Appended::Repeated);
+        };
+        let from = at.plus(same);
+        self.truncate(from)?;
+        self.append(from, rest)
     }
 
     /// Fillers from the start of the file that is to hold `at`, which becomes the first message.
@@ -380,7 +412,7 @@ impl ConsumeQueue {
         self.partition(first, |unit| !unit.is_filler())
     }
 
-    /// The first offset from `from` on whose unit satisfies `is_behind`, which once true stays true.
+    /// The first message from `from` on whose unit satisfies `is_behind`, which once true stays true.
     fn partition(
         &mut self,
         from: QueueOffset,
@@ -391,14 +423,43 @@ impl ConsumeQueue {
         if self.stored(from)?.is_some_and(&is_behind) && low < high {
             return Ok(from);
         }
+        let mut found = self.end;
         while low < high {
             let middle = low + (high - low) / 2;
-            match self.stored(QueueOffset(middle))? {
-                Some(unit) if is_behind(unit) => high = middle,
-                _ => low = middle + 1,
+            // Fillers tell nothing; the first message behind them does.
+            match self.no_filler(QueueOffset(middle), QueueOffset(high))? {
+                Some((at, unit)) if is_behind(unit) => (found, high) = (at, middle),
+                Some((at, _)) => low = at.0 + 1,
+                None => high = middle,
             }
         }
-        Ok(QueueOffset(low))
+        Ok(found)
+    }
+
+    /// The first unit from `from` on, before `to`, that is no filler.
+    fn no_filler(
+        &mut self,
+        from: QueueOffset,
+        to: QueueOffset,
+    ) -> Result<Option<(QueueOffset, Unit)>, StoreError> {
+        let (mut at, mut count) = (from, 1);
+        while at < to {
+            let (units, _) = self.read(at, count.min(to.since(at)))?.as_chunks::<UNIT_SIZE>();
+            let units = units.iter().filter_map(|unit| Unit::decode(unit));
+            let (mut passed, mut found) = (0, None);
+            for unit in units {
+                if !unit.is_filler() {
+                    found = Some((at.plus(passed), unit));
+                    break;
+                }
+                passed += 1;
+            }
+            if found.is_some() || passed == 0 {
+                return Ok(found);
+            }
+            (at, count) = (at.plus(passed), SCAN_UNITS);
+        }
+        Ok(None)
     }
 
     /// Drops the units of records at or behind `end` of the log.
@@ -409,7 +470,7 @@ impl ConsumeQueue {
     }
 
     /// Makes `kept` the end: later files go, the rest of its own reads as zeros.
-    fn truncate(&mut self, kept: QueueOffset) -> Result<(), StoreError> {
+    pub(super) fn truncate(&mut self, kept: QueueOffset) -> Result<(), StoreError> {
         if kept >= self.end {
             return Ok(());
         }

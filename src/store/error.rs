@@ -39,6 +39,12 @@ pub enum StoreError {
         /// Why not.
         reason: &'static str,
     },
+    /// The directory does not look like the root of a store.
+    #[error("{} does not exist, so this is no store; give its storePathRootDir", path.display())]
+    NoStore {
+        /// The directory of its log.
+        path: PathBuf,
+    },
     /// Another process has the store open.
     #[error("{} is locked by another process; stop that broker or give this one its own store path", path.display())]
     Locked {

@@ -222,10 +222,12 @@ impl FileSequence {
     }
 
     /// Makes `end` the end: later files are removed, the rest of its own is zeroed and reserved, so that
-    /// no stale record survives behind it. Exclusive: no slice behind `end` may be alive.
+    /// no stale record survives behind it. A file that begins at `end` stays if it is the only one: it says where
+    /// the log goes on. Exclusive: no slice behind `end` may be alive.
     pub fn truncate_after(&mut self, end: PhysicalOffset) -> Result<(), StoreError> {
         self.discard_prepared()?;
-        while let Some(last) = self.last().filter(|last| last.base() >= end) {
+        let is_needed = |last: &MappedFile| last.base() == end && self.read().len() == 1;
+        while let Some(last) = self.last().filter(|last| last.base() >= end && !is_needed(last)) {
             self.remove_file(&last)?;
             self.files.write().unwrap_or_else(PoisonError::into_inner).pop_back();
         }
@@ -257,6 +259,9 @@ impl FileSequence {
             files.front().filter(|first| files.len() > 1 && first.end() <= limit).cloned()
         };
         let Some(first) = deletable else { return Ok(false) };
+        // A power cut may bring the file back. It must be whole then: a recovery would cut the log within it,
+        // and with it what was acknowledged behind.
+        first.sync(0..first.len())?;
         // Out of the readers' sight first; who holds a slice keeps the bytes.
         self.files.write().unwrap_or_else(PoisonError::into_inner).pop_front();
         self.remove_file(&first)?;
@@ -347,6 +352,30 @@ mod tests {
         let bytes = fs::read(last.path()).unwrap();
         assert!(bytes[..10].iter().all(|&b| b == 9) && bytes[10..].iter().all(|&b| b == 0));
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn a_reader_keeps_the_bytes_of_a_file_that_is_deleted() {
+        let (_dir, files) = with_files(3);
+        let first = files.first().unwrap();
+        let mut writer = first.writer().unwrap();
+        writer.reserve(SIZE).unwrap().fill(7);
+        writer.publish(SIZE);
+        let held = first.slice(0..SIZE).unwrap();
+        let path = first.path().to_owned();
+        drop((writer, first));
+        assert!(files.delete_first_before(PhysicalOffset(i64::MAX)).unwrap());
+        assert!(!path.exists() && files.find(PhysicalOffset(0)).is_none());
+        assert!(held.iter().all(|&byte| byte == 7));
+    }
+
+    #[test]
+    fn a_log_that_is_cut_at_its_beginning_goes_on_there() {
+        let (_dir, mut files) = with_files(3);
+        files.delete_before(PhysicalOffset(SIZE as i64)).unwrap();
+        files.truncate_after(PhysicalOffset(SIZE as i64)).unwrap();
+        let last = files.last().unwrap();
+        assert_eq!((files.files().len(), last.base().0, last.published()), (1, SIZE as i64, 0));
     }
 
     #[test]

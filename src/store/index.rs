@@ -17,11 +17,11 @@ use super::mapped_file::map_exclusive;
 use super::scan::Record;
 use super::watermarks::PhysicalOffset;
 
-const HEADER: usize = 40;
-const SLOT: usize = 4;
-const ENTRY: usize = 20;
+pub(super) const HEADER: usize = 40;
+pub(super) const SLOT: usize = 4;
+pub(super) const ENTRY: usize = 20;
 /// Digits of a file name: `yyyyMMddHHmmssSSS`.
-const NAME_DIGITS: usize = 17;
+pub(super) const NAME_DIGITS: usize = 17;
 
 const PROPERTY_UNIQUE_KEY: &str = "UNIQ_KEY";
 const PROPERTY_KEYS: &str = "KEYS";
@@ -50,7 +50,8 @@ impl IndexOptions {
         IndexOptions { disk, dir: root.join("index"), slots: 5_000_000, entries: 20_000_000 }
     }
 
-    fn file_size(&self) -> usize {
+    /// Bytes of a file.
+    pub fn file_size(&self) -> usize {
         HEADER + SLOT * self.slots + ENTRY * self.entries
     }
 }
@@ -280,13 +281,24 @@ fn of_topic(topic: &str) -> i32 {
     hash_on(hash_on(0, topic), "#")
 }
 
+/// The keys of a record, hashed, in the order in which they are put in.
+pub(super) fn key_hashes(record: &Record<'_>) -> Vec<i32> {
+    let mut hashes = Vec::new();
+    // Pushing does not fail.
+    let _ = for_each_key_hash(record, |hash| {
+        hashes.push(hash);
+        Ok(())
+    });
+    hashes
+}
+
 /// The absolute value of Java's hash; the one number that has none counts as 0.
 fn positive(hash: i32) -> i32 {
     hash.checked_abs().unwrap_or(0)
 }
 
 /// `yyyyMMddHHmmssSSS` of a time in ms since the epoch, UTC.
-fn time_digits(ms: i64) -> u64 {
+pub(crate) fn time_digits(ms: i64) -> u64 {
     let (days, in_day) = (ms.div_euclid(86_400_000), ms.rem_euclid(86_400_000));
     // Years that begin in March have the leap day last, and every 400 of them the same number of days.
     let shifted = days + 719_468;
@@ -303,13 +315,13 @@ fn time_digits(ms: i64) -> u64 {
 }
 
 // Places of the header.
-const BEGIN_TIME: usize = 0;
-const END_TIME: usize = 8;
-const BEGIN_OFFSET: usize = 16;
-const END_OFFSET: usize = 24;
-const USED_SLOTS: usize = 32;
+pub(super) const BEGIN_TIME: usize = 0;
+pub(super) const END_TIME: usize = 8;
+pub(super) const BEGIN_OFFSET: usize = 16;
+pub(super) const END_OFFSET: usize = 24;
+pub(super) const USED_SLOTS: usize = 32;
 /// The number of the next entry; number 0 stands for none.
-const NEXT_ENTRY: usize = 36;
+pub(super) const NEXT_ENTRY: usize = 36;
 
 /// One file, its header written through.
 #[derive(Debug)]

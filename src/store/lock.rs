@@ -57,6 +57,32 @@ impl StoreLock {
     }
 }
 
+impl StoreLock {
+    /// Keeps every owner away from `root` while it is read, and writes nothing. `None` when nobody can own it
+    /// meanwhile but by making the lock file, as in a copy that has none.
+    pub fn take_to_read(root: &Path) -> Result<Option<Self>, StoreError> {
+        let root = root.canonicalize().map_err(StoreError::io("find", root))?;
+        let mut stores = open_stores();
+        if stores.contains(&root) {
+            return Err(StoreError::AlreadyOpen { path: root });
+        }
+        let path = root.join(LOCK_FILE);
+        let file = match File::open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            opened => opened.map_err(StoreError::io("open", &path))?,
+        };
+        match rustix::fs::fcntl_lock(&file, FlockOperation::NonBlockingLockShared) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::ACCESS) => {
+                return Err(StoreError::Locked { path });
+            }
+            Err(errno) => return Err(StoreError::io("lock", &path)(errno.into())),
+        }
+        stores.insert(root.clone());
+        Ok(Some(StoreLock { root, file: Some(file) }))
+    }
+}
+
 impl Drop for StoreLock {
     fn drop(&mut self) {
         // Closing the descriptor gives up the process's lock, so nobody may open the root in between.

@@ -12,7 +12,8 @@
 //! - [`checkpoint`], [`lock`], [`config_file`]: the small files.
 //! - [`index`]: records by key.
 //! - [`retention`], [`local_time`]: which files may go and when, and when there is no room for messages.
-//! - [`recovery`], [`store`]: what a start makes of the files, and the owner of it all.
+//! - `rebuild`, [`recovery`], [`store`]: what a start makes of the files, and the owner of it all.
+//! - [`inspect`]: a stopped store looked at from outside: what is whole, messages by filter, a rebuild.
 //!
 //! Nothing here waits, spawns or knows actors. What must survive a crashed actor lives in these types:
 //! an actor borrows them, and its successor finds them as the last published state left them.
@@ -27,6 +28,7 @@ pub mod dispatch;
 mod error;
 pub mod file_sequence;
 pub mod index;
+pub mod inspect;
 pub mod lease;
 pub mod local_time;
 pub mod lock;
@@ -34,6 +36,7 @@ pub mod mapped_file;
 pub mod offset_by_time;
 pub mod queue_path;
 pub mod queue_table;
+mod rebuild;
 pub mod recovery;
 pub mod retention;
 pub mod scan;

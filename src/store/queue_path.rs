@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::disk::Disk;
 use super::error::StoreError;
 
-const QUEUES_DIR: &str = "consumequeue";
+pub(super) const QUEUES_DIR: &str = "consumequeue";
 /// Queues of topics whose records hold several messages; another format.
 const BATCH_QUEUES_DIR: &str = "batchconsumequeue";
 /// The longest name that common file systems take, in bytes; also the longest topic of the protocol.

@@ -74,6 +74,12 @@ impl QueueState {
         self.new_dir.store(true, Ordering::Release);
     }
 
+    /// Notes that units from `from` on, and the directory, may have been written by a process before.
+    pub(super) fn mark_unsynced(&self, from: QueueOffset) {
+        self.mark_new_dir();
+        self.mark_dirty(from);
+    }
+
     pub(super) fn take_new_dir(&self) -> bool {
         self.new_dir.swap(false, Ordering::AcqRel)
     }

@@ -120,6 +120,42 @@ pub fn examine(bytes: &[u8], at: PhysicalOffset, verify: Verify) -> Found<'_> {
     Found::Record(record)
 }
 
+/// How far behind the start of `bytes`, which lies at `from` and is no record, the next whole record begins.
+/// A record says where it is, so that bytes which only look like one do not count.
+pub(super) fn next_whole(bytes: &[u8], from: PhysicalOffset) -> Option<usize> {
+    let mut passed = 1;
+    loop {
+        passed += next_magic(bytes.get(passed..)?)?;
+        let at = from.plus(passed);
+        if matches!(examine(bytes.get(passed..)?, at, Verify::Checksum), Found::Record(_)) {
+            return Some(passed);
+        }
+        passed += 1;
+    }
+}
+
+/// The first place at which a record may begin, by its magic.
+pub(super) fn next_magic(bytes: &[u8]) -> Option<usize> {
+    let starts = |window: &[u8]| {
+        let magic = window.get(4..8).and_then(|magic| magic.try_into().ok()).map(i32::from_be_bytes);
+        matches!(magic, Some(MAGIC_V1 | MAGIC_V2))
+    };
+    let mut passed = 0;
+    loop {
+        let rest = bytes.get(passed..).filter(|rest| rest.len() >= BLANK_HEADER)?;
+        let block = rest.get(..ZEROS.len()).unwrap_or(rest);
+        // The unused end of a file is nothing but zeros, and long.
+        if block != ZEROS
+            && let Some(found) = block.windows(BLANK_HEADER).position(starts)
+        {
+            return Some(passed + found);
+        }
+        passed += block.len() - (BLANK_HEADER - 1);
+    }
+}
+
+const ZEROS: [u8; 4096] = [0; 4096];
+
 fn body_checksum(body: &[u8]) -> i32 {
     (crc32fast::hash(body) & 0x7FFF_FFFF) as i32
 }
@@ -264,6 +300,18 @@ pub(super) mod tests {
             torn[at] ^= 1;
             assert!(matches!(examine(&torn, PhysicalOffset(64), Verify::Checksum), Found::Bad(_)), "{at}");
         }
+    }
+
+    #[test]
+    fn the_next_whole_record_is_found_behind_any_damage() {
+        let lead = 9000;
+        let mut bytes = vec![0; lead];
+        bytes[5000..5004].copy_from_slice(&MAGIC_V1.to_be_bytes());
+        bytes.extend(Draft::new("T", 0, 0, b"x").encode(PhysicalOffset(64 + lead as i64)));
+        assert_eq!(next_whole(&bytes, PhysicalOffset(64)), Some(lead));
+        assert_eq!(next_whole(&bytes, PhysicalOffset(65)), None);
+        assert_eq!(next_whole(&bytes[..lead + 50], PhysicalOffset(64)), None);
+        assert_eq!(next_whole(&[], PhysicalOffset(0)), None);
     }
 
     #[test]

@@ -20,7 +20,7 @@ use super::scan::{Found, Verify, examine};
 use super::watermarks::{PhysicalOffset, Watermarks};
 
 const LOG_DIR: &str = "commitlog";
-const CHECKPOINT_FILE: &str = "checkpoint";
+pub(super) const CHECKPOINT_FILE: &str = "checkpoint";
 
 /// Everything that a start has to know. File sizes must be those that wrote the files.
 #[derive(Debug, Clone)]
@@ -164,9 +164,9 @@ impl Store {
         ConsumeQueue::open(files, FindEnd::Halving, state)
     }
 
-    /// Appends the units that a queue lacks of what its topic has in the log below `up_to`: those that were
-    /// on their way when its owner crashed. Cheap when none is missing; otherwise it reads the log from the
-    /// queue's last record on.
+    /// Appends the units that a queue lacks of what its topic has in the log between `from` and `up_to`: those
+    /// that were on their way when its owner crashed. Cheap when none is missing; otherwise it reads the log,
+    /// from the queue's last record on where that lies behind `from`.
     ///
     /// # Errors
     /// [`StoreError::Gap`] when the log does not have what is missing.
@@ -175,12 +175,13 @@ impl Store {
         queue: &mut ConsumeQueue,
         topic: &str,
         queue_id: i32,
+        from: PhysicalOffset,
         up_to: PhysicalOffset,
     ) -> Result<(), StoreError> {
         if queue.max_offset() >= queue.state().next_offset() {
             return Ok(());
         }
-        let from = queue.max_physical()?.unwrap_or_default().max(self.log.min_offset());
+        let from = queue.max_physical()?.unwrap_or_default().max(from).max(self.log.min_offset());
         for scanned in self.log.scan(from, up_to) {
             let scanned = scanned?;
             let Found::Record(record) = examine(&scanned.bytes, scanned.offset, Verify::Layout) else {

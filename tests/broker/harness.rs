@@ -13,7 +13,7 @@ use actix::System;
 use bytes::{Bytes, BytesMut};
 use castmq::{
     actors::{
-        broker::{BrokerThreads, OpenBroker},
+        broker::{Broker, BrokerThreads, OpenBroker},
         process::Threads,
         supervision::{Branch, Clock, Exit, Node, Tree},
     },
@@ -37,6 +37,8 @@ use castmq::{
 pub(crate) struct Running {
     pub(crate) address: SocketAddr,
     pub(crate) tree: Branch,
+    /// Its parts, as its own requests reach them.
+    pub(crate) broker: Arc<Broker>,
     stop: Option<tokio::sync::oneshot::Sender<()>>,
     thread: Option<JoinHandle<(Exit, Result<(), String>)>>,
     /// Whether its store may be unable to close.
@@ -77,18 +79,18 @@ impl Running {
                 let threads = Threads::default();
                 let tree = Tree::new("broker", Clock::system(), &threads.start("root"));
                 let close = open.closing();
-                open.grow(tree.root(), &BrokerThreads::start(&threads, 0)).unwrap();
+                let broker = open.grow(tree.root(), &BrokerThreads::start(&threads, 0)).unwrap();
                 tree.start();
                 tree.started().await.unwrap();
-                up.send(tree.root().clone()).unwrap();
+                up.send((tree.root().clone(), broker)).unwrap();
                 let _ = stopped.await;
                 let exit = tree.stop().await;
                 threads.end();
                 (exit, close().map_err(|error| error.to_string()))
             })
         });
-        let tree = is_up.recv().unwrap();
-        Self { address, tree, stop: Some(stop), thread: Some(thread), may_fail_to_close: false }
+        let (tree, broker) = is_up.recv().unwrap();
+        Self { address, tree, broker, stop: Some(stop), thread: Some(thread), may_fail_to_close: false }
     }
 
     pub(crate) fn connect(&self) -> Client {

@@ -208,7 +208,7 @@ async fn a_consumer_goes_on_after_its_broker_came_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_failed_comes_again_under_its_own_topic() {
+async fn what_failed_comes_again_however_the_broker_takes_it_back() {
     let cluster = Cluster::start();
     let client = cluster.client_with_topic("T", 1).await;
     let producer = client.producer("p").await.unwrap();
@@ -220,7 +220,22 @@ async fn what_failed_comes_again_under_its_own_topic() {
     first.retry_after_level(1);
     let again = tokio::time::timeout(Duration::from_secs(30), consumer.recv()).await.unwrap().unwrap();
     assert_eq!((again.topic(), text(again.body()), again.reconsume_times()), ("T", "again".to_owned(), 1));
-    assert_eq!((again.tag(), again.queue().topic.as_str()), (Some("a"), "%RETRY%c"));
+    assert_eq!((again.tag(), again.keys().collect::<Vec<_>>()), (Some("a"), vec!["k"]));
     again.ack();
     consumer.shutdown(WAIT).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_consumer_that_is_dropped_leaves_its_queues_to_others() {
+    let cluster = Cluster::start();
+    let one = cluster.client_with_topic("T", 2).await;
+    let two = cluster.client().await;
+    let first = one.push_consumer("c").subscribe("T", "*").await.unwrap();
+    eventually("all queues", async || own(&first).len() == 2).await;
+    let second = two.push_consumer("c").subscribe("T", "*").await.unwrap();
+    eventually("one queue each", async || own(&first).len() == 1 && own(&second).len() == 1).await;
+    drop(first);
+    eventually("both queues", async || own(&second).len() == 2).await;
+    // The name is free again.
+    one.push_consumer("c").subscribe("T", "*").await.unwrap();
 }

@@ -239,7 +239,10 @@ async fn a_reply_finds_its_question() {
     assert_eq!(reply, "42");
     let answered = || log.lock().unwrap().iter().filter(|frame| frame.header.is_response()).count();
     eventually("the broker to be told", async || answered() == 1).await;
-    assert_eq!(property(&of_code(&log, RequestCode::SEND_MESSAGE_V2)[0], "REPLY_TO_CLIENT").as_deref(), Some(client.id()));
+    assert_eq!(
+        property(&of_code(&log, RequestCode::SEND_MESSAGE_V2)[0], "REPLY_TO_CLIENT").as_deref(),
+        Some(client.id())
+    );
 }
 
 #[tokio::test]
@@ -264,7 +267,10 @@ async fn what_fails_is_handed_back_and_the_group_is_left_in_order() {
             let mut answer = Frame::response(&request.header, code);
             answer.header.fields = Fields::new()
                 .with("suggestWhichBrokerId", 0)
-                .with("nextBeginOffset", if is_first { 6 } else { request.header.fields.number::<i64>("queueOffset").unwrap() })
+                .with(
+                    "nextBeginOffset",
+                    if is_first { 6 } else { request.header.fields.number::<i64>("queueOffset").unwrap() },
+                )
                 .with("minOffset", 0)
                 .with("maxOffset", 6);
             answer.body = if is_first { check(b"fails").body } else { Bytes::new() };
@@ -287,5 +293,8 @@ async fn what_fails_is_handed_back_and_the_group_is_left_in_order() {
     consumer.shutdown(Duration::from_secs(1)).await;
     let stored = of_code(&log, RequestCode::UPDATE_CONSUMER_OFFSET);
     assert!(stored.iter().any(|frame| frame.header.fields.get("commitOffset") == Some("6")), "{stored:?}");
-    assert_eq!(of_code(&log, RequestCode::UNREGISTER_CLIENT)[0].header.fields.get("consumerGroup"), Some("g"));
+    assert_eq!(
+        of_code(&log, RequestCode::UNREGISTER_CLIENT)[0].header.fields.get("consumerGroup"),
+        Some("g")
+    );
 }

@@ -70,8 +70,11 @@ pub(crate) struct TopicQueue {
     alarm: Option<Millis>,
     /// What the disk has no room for. Their rounds do not end meanwhile, so the dispatcher sends no more.
     unwritten: Vec<New>,
-    /// What was dispatched to the behaviour before this one is missing for the same reason.
-    is_behind: bool,
+    /// Up to here the log had messages when this behaviour began: what was on its way to the one before may
+    /// have been lost with it, and comes from the log.
+    owed: QueueOffset,
+    /// The log was looked through for such messages up to here.
+    searched: PhysicalOffset,
 }
 
 /// What is new in the queue.
@@ -90,12 +93,7 @@ impl TopicQueue {
     ) -> Result<Self, StoreError> {
         let mut queue = open_when_free(store, topic, queue_id)?;
         queue.correct_min(store.log().min_offset())?;
-        // What was dispatched to a behaviour that did not live to write it.
-        let up_to = store.watermarks().dispatched.get();
-        let is_behind = match store.catch_up(&mut queue, topic, queue_id, up_to) {
-            Err(error) if error.is_disk_full() => true,
-            outcome => outcome.map(|()| false)?,
-        };
+        let owed = queue.state().next_offset();
         Ok(Self {
             topic: topic.to_owned(),
             queue_id,
@@ -107,7 +105,8 @@ impl TopicQueue {
             held: Vec::new(),
             alarm: None,
             unwritten: Vec::new(),
-            is_behind,
+            owed,
+            searched: PhysicalOffset(0),
         })
     }
 
@@ -115,7 +114,7 @@ impl TopicQueue {
         // A dispatcher that restarted begins where the one before did.
         self.unwritten.retain(|before| before.at < new.at);
         self.unwritten.push(new);
-        if !self.is_behind && self.unwritten.len() == 1 {
+        if self.unwritten.len() == 1 {
             self.write(cx);
         }
     }
@@ -124,6 +123,8 @@ impl TopicQueue {
     fn write(&mut self, cx: &mut Cx<'_, Self>) {
         let end = self.queue.max_offset();
         match self.try_to_write() {
+            // The rest is on its way, or was when its queue failed: then the log is soon said to have it.
+            Ok(()) if self.queue.max_offset() < self.owed => cx.after(RETRY, QueueMessage::Retry),
             Ok(()) => {}
             Err(error) if error.is_disk_full() => {
                 tracing::warn!(topic = self.topic, queue = self.queue_id, %error, "the queue waits for space");
@@ -137,7 +138,7 @@ impl TopicQueue {
     }
 
     fn try_to_write(&mut self) -> Result<(), StoreError> {
-        if self.is_behind {
+        if self.queue.max_offset() < self.owed {
             self.catch_up()?;
         }
         while let Some(New { at, .. }) = self.unwritten.first() {
@@ -156,8 +157,8 @@ impl TopicQueue {
     /// Takes from the log what earlier rounds had for this queue.
     fn catch_up(&mut self) -> Result<(), StoreError> {
         let up_to = self.store.watermarks().dispatched.get();
-        self.store.catch_up(&mut self.queue, &self.topic, self.queue_id, up_to)?;
-        self.is_behind = false;
+        self.store.catch_up(&mut self.queue, &self.topic, self.queue_id, self.searched, up_to)?;
+        self.searched = up_to;
         Ok(())
     }
 
@@ -207,9 +208,7 @@ impl Behaviour for TopicQueue {
     const KIND: &'static str = "queue";
 
     fn started(&mut self, cx: &mut Cx<'_, Self>) -> Readiness {
-        if self.is_behind {
-            cx.after(RETRY, QueueMessage::Retry);
-        }
+        self.write(cx);
         Readiness::Ready
     }
 

@@ -86,7 +86,7 @@ impl Queues {
 
     /// The actor of a queue, if there is one.
     pub(super) fn live(&self, topic: &str, queue_id: i32) -> Option<Address<QueueMessage>> {
-        find(&*self.0.topics.get(topic)?, queue_id).cloned()
+        find(&self.0.topics.get(topic)?, queue_id).cloned()
     }
 
     /// Stops the actors of a topic and forgets them; for a topic that is deleted.

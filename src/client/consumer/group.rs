@@ -330,6 +330,22 @@ impl Group {
         self.core.remove_consumer(&self.name).await;
     }
 
+    /// As [`Group::shutdown`], in the background; the group's name is free for another consumer at once.
+    pub(super) fn end_without_waiting(self: &Arc<Self>) {
+        if *self.stopping.borrow() {
+            return;
+        }
+        self.core.forget(None, Some(&self.name));
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let group = self.clone();
+        runtime.spawn(async move {
+            group.shutdown(Duration::ZERO).await;
+            group.core.unregister(None, Some(&group.name)).await;
+            // One of the same name may have come in the meantime.
+            group.core.heartbeat().await;
+        });
+    }
+
     /// Gives locks back.
     pub(super) async fn unlock(&self, queues: impl IntoIterator<Item = MessageQueue>) {
         let mut by_broker: HashMap<String, Vec<MessageQueue>> = HashMap::new();

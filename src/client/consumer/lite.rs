@@ -169,14 +169,7 @@ struct Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        if *self.group.stopping.borrow() {
-            return;
-        }
-        self.group.core.forget(None, Some(&self.group.name));
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            let group = self.group.clone();
-            runtime.spawn(async move { group.shutdown(Duration::ZERO).await });
-        }
+        self.group.end_without_waiting();
     }
 }
 

@@ -92,7 +92,8 @@ impl Shared {
 impl Producer {
     /// One that no broker is told of, for what consumers send themselves.
     pub(super) fn internal(core: Arc<Core>) -> Self {
-        ProducerBuilder::new(core, INTERNAL_GROUP.to_owned()).build()
+        // A retry topic that the nameservers do not know yet has one queue.
+        ProducerBuilder::new(core, INTERNAL_GROUP.to_owned()).default_queues(1).build()
     }
 
     /// Sends a copy of a message that was consumed in vain `times` times, to a retry topic.
