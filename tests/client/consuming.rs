@@ -239,3 +239,44 @@ async fn a_consumer_that_is_dropped_leaves_its_queues_to_others() {
     // The name is free again.
     one.push_consumer("c").subscribe("T", "*").await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn properties_are_filtered_by_sql() {
+    let cluster = Cluster::start();
+    let client = cluster.client_with_topic("T", 1).await;
+    let producer = client.producer("p").await.unwrap();
+    for price in [5, 50, 500] {
+        producer.send(Message::new("T", price.to_string()).property("price", price.to_string())).await.unwrap();
+    }
+    let filter = Filter::sql("price > 10 AND price IS NOT NULL");
+    let consumer = client.push_consumer("c").subscribe("T", filter).start_from(Start::First).await.unwrap();
+    for expected in ["50", "500"] {
+        let delivery = consumer.recv().await.unwrap();
+        assert_eq!(text(delivery.body()), expected);
+        delivery.ack();
+    }
+    consumer.shutdown(WAIT).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_holds_no_more_than_its_limits() {
+    let cluster = Cluster::start();
+    let client = cluster.client_with_topic("T", 1).await;
+    let producer = client.producer("p").await.unwrap();
+    send_numbers(&producer, "T", 100).await;
+    let mut limits = castmq::client::Limits::default();
+    limits.messages = 8;
+    let builder = client.push_consumer("c").subscribe("T", "*").start_from(Start::First).limits(limits);
+    let consumer = builder.pull_batch(4).concurrency(50).await.unwrap();
+    let mut held = Vec::new();
+    while let Ok(delivery) = tokio::time::timeout(Duration::from_millis(500), consumer.recv()).await {
+        held.push(delivery.unwrap());
+    }
+    // The last pull may begin with room for one.
+    assert!((8..8 + 4).contains(&held.len()), "{}", held.len());
+    held.into_iter().for_each(|delivery| delivery.ack());
+    for _ in 0..8 {
+        consumer.recv().await.unwrap().ack();
+    }
+    consumer.shutdown(WAIT).await;
+}

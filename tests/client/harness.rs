@@ -138,6 +138,7 @@ fn start_broker(dir: &Path, nameserver: SocketAddr, port: u16) -> (SocketAddr, S
         broker_ip1: "127.0.0.1".into(),
         broker_name: "broker-a".into(),
         namesrv_addr: Addresses(vec![nameserver.to_string()]),
+        enable_property_filter: true,
         store_path_root_dir: dir.join("store"),
         mapped_file_size_commit_log: config::Bytes(8 << 20),
         ..BrokerConfig::default()
