@@ -46,6 +46,12 @@ impl Running {
     }
 
     pub(crate) fn start_with(store: &Path, change: impl FnOnce(&mut BrokerConfig)) -> Self {
+        Self::start_on(store, 1, change)
+    }
+
+    /// On a clock that runs `factor` times as fast as real time.
+    pub(crate) fn start_on(store: &Path, factor: u32, change: impl FnOnce(&mut BrokerConfig)) -> Self {
+        let clock = if factor == 1 { Clock::system() } else { Clock::scaled(factor) };
         let mut config = BrokerConfig {
             listen_port: 0,
             bind_address: Ipv4Addr::LOCALHOST.into(),
@@ -62,7 +68,7 @@ impl Running {
         let thread = std::thread::spawn(move || {
             System::new().block_on(async move {
                 let threads = Threads::default();
-                let tree = Tree::new("broker", Clock::system(), &threads.start("root"));
+                let tree = Tree::new("broker", clock, &threads.start("root"));
                 let close = open.closing();
                 open.grow(tree.root(), &BrokerThreads::start(&threads, 0)).unwrap();
                 tree.start();

@@ -5,6 +5,7 @@
 
 #[cfg(feature = "chaos")]
 mod crashes;
+mod delays;
 mod durability;
 mod harness;
 mod hostile;

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::Broker;
 use crate::{
     actors::{
+        delivery::redirect,
         remoting::{Request, Responder},
         store::{
             Acknowledgement, ClientAck, Refusal,
@@ -15,7 +16,6 @@ use crate::{
     },
     protocol::{
         codes::{RequestCode, ResponseCode},
-        fields::Text,
         properties::{self, name},
         record::{PropertyText, RecordFields},
         requests::send::SendMessageRequest,
@@ -34,7 +34,7 @@ pub(super) struct Sends<'a> {
 }
 
 struct QueueSends {
-    topic: Text,
+    topic: Bytes,
     queue_id: i32,
     jobs: Vec<SendJob>,
 }
@@ -55,8 +55,10 @@ struct Wishes {
     waits: bool,
     /// The half of a transaction.
     is_half: bool,
-    /// By level or by timer.
-    is_delayed: bool,
+    /// Asks for a time of delivery.
+    is_timed: bool,
+    /// Asks for a delay level, which wins over a time.
+    is_levelled: bool,
     is_inner_batch: bool,
     has_pop_handle: bool,
 }
@@ -69,9 +71,9 @@ impl Wishes {
                 name::UNIQ_KEY => wishes.unique_key = text.slice_ref(value),
                 name::WAIT => wishes.waits = value != b"false",
                 name::TRAN_MSG => wishes.is_half = value == b"true",
-                name::DELAY => wishes.is_delayed |= value != b"0",
+                name::DELAY => wishes.is_levelled = redirect::is_level(value),
                 name::TIMER_DELAY_SEC | name::TIMER_DELAY_MS | name::TIMER_DELIVER_MS => {
-                    wishes.is_delayed = true;
+                    wishes.is_timed = true;
                 }
                 name::INNER_NUM => wishes.is_inner_batch = true,
                 name::POP_CK => wishes.has_pop_handle = true,
@@ -157,7 +159,7 @@ impl<'a> Sends<'a> {
             return self.refuse(reply, ResponseCode::MESSAGE_ILLEGAL, remark.to_owned());
         }
         let unique_key = wishes.unique_key.clone();
-        let waits = wishes.waits;
+        let (waits, is_levelled) = (wishes.waits, wishes.is_levelled);
         let (properties, unique_key) =
             if is_batch { (PropertyText::new(), unique_key) } else { self.properties(text, wishes) };
         let fields = Box::new(RecordFields {
@@ -173,10 +175,16 @@ impl<'a> Sends<'a> {
             body,
             properties,
         });
-        let payload = if is_batch { Payload::Batch(fields) } else { Payload::One(fields) };
+        let payload = if is_batch {
+            Payload::Batch(fields)
+        } else if is_levelled {
+            Payload::One(Box::new(redirect::by_delay_level(*fields, self.broker.delivery.levels())))
+        } else {
+            Payload::One(fields)
+        };
         let origin = self.broker.origin.clone();
         let ack = Acknowledgement::Client(ClientAck { reply, queue_id, unique_key, origin });
-        self.push(header.topic, queue_id, SendJob { payload, waits, ack });
+        self.push(SendJob { payload, waits, ack });
     }
 
     /// The properties as stored, and the message's unique key.
@@ -198,11 +206,13 @@ impl<'a> Sends<'a> {
         (stored, unique_key)
     }
 
-    fn push(&mut self, topic: Text, queue_id: i32, job: SendJob) {
-        let known = self.queues.iter_mut().find(|sends| sends.queue_id == queue_id && sends.topic == topic);
+    fn push(&mut self, job: SendJob) {
+        let fields = job.payload.fields();
+        let (topic, queue_id) = (&fields.topic, fields.queue_id);
+        let known = self.queues.iter_mut().find(|sends| sends.queue_id == queue_id && sends.topic == *topic);
         match known {
             Some(sends) => sends.jobs.push(job),
-            None => self.queues.push(QueueSends { topic, queue_id, jobs: vec![job] }),
+            None => self.queues.push(QueueSends { topic: topic.clone(), queue_id, jobs: vec![job] }),
         }
     }
 
@@ -215,7 +225,7 @@ impl<'a> Sends<'a> {
     /// not take in time is answered that the system is busy.
     pub(super) async fn submit(self) {
         for QueueSends { topic, queue_id, jobs } in self.queues {
-            let Ok(queue) = self.broker.queues.address(&topic, queue_id) else { continue };
+            let Some(queue) = self.broker.queue(&topic, queue_id) else { continue };
             if let Err(busy) = queue.send(QueueMessage::Send(jobs)) {
                 // Dropped, the jobs say so to their senders.
                 let _ = queue.send_within(busy.into_message(), PATIENCE).await;
@@ -226,7 +236,7 @@ impl<'a> Sends<'a> {
     /// [`Sends::submit`] for those who cannot wait.
     fn submit_now(self) {
         for QueueSends { topic, queue_id, jobs } in self.queues {
-            if let Ok(queue) = self.broker.queues.address(&topic, queue_id) {
+            if let Some(queue) = self.broker.queue(&topic, queue_id) {
                 let _ = queue.send(QueueMessage::Send(jobs));
             }
         }
@@ -260,8 +270,8 @@ fn not_served(wishes: &Wishes) -> Option<&'static str> {
         )
     } else if wishes.is_half {
         Some("transactional messages are not served by this version of CastMQ")
-    } else if wishes.is_delayed {
-        Some("delayed messages are not served by this version of CastMQ")
+    } else if wishes.is_timed && !wishes.is_levelled {
+        Some("messages for a time are not served by this version of CastMQ: use a delay level")
     } else {
         None
     }
@@ -279,10 +289,10 @@ mod tests {
     fn a_senders_wishes_are_read_from_the_properties() {
         let plain = wishes("UNIQ_KEY=AB;WAIT=true;TAGS=x");
         assert_eq!(&plain.unique_key[..], b"AB");
-        assert!(plain.waits && !plain.is_half && !plain.is_delayed);
+        assert!(plain.waits && !plain.is_half && !plain.is_levelled && !plain.is_timed);
         assert!(wishes("TRAN_MSG=true;").is_half && !wishes("TRAN_MSG=false;").is_half);
-        assert!(wishes("DELAY=3;").is_delayed && !wishes("DELAY=0;").is_delayed);
-        assert!(wishes("TIMER_DELIVER_MS=5").is_delayed);
+        assert!(wishes("DELAY=3;").is_levelled && !wishes("DELAY=0;").is_levelled);
+        assert!(wishes("TIMER_DELIVER_MS=5").is_timed);
         assert!(!wishes("WAIT=false;").waits && wishes("").waits);
         assert!(wishes("POP_CK=1 2;").has_pop_handle);
     }

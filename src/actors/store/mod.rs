@@ -27,7 +27,7 @@ use std::{
 
 use actix::ArbiterHandle;
 
-pub use ack::{Acknowledgement, ClientAck, Placed, Refusal};
+pub use ack::{Acknowledgement, ClientAck, InnerAck, Placed, Refusal};
 pub use queues::Queues;
 
 use self::{

@@ -2,6 +2,7 @@
 
 mod pull;
 mod send;
+mod watch;
 
 use std::sync::Arc;
 
@@ -9,6 +10,7 @@ use tokio::sync::oneshot;
 
 pub(crate) use pull::{AnswerFlags, PullJob};
 pub(crate) use send::{Payload, SendJob};
+pub(crate) use watch::{Found, Watch};
 
 use super::{
     dispatcher::Round,
@@ -40,6 +42,8 @@ crate::messages! {
         OffsetByTime { timestamp: Millis, boundary: Boundary, reply: oneshot::Sender<QueueOffset> },
         /// The units from an offset on, at most so many.
         Units { from: QueueOffset, max: usize, reply: oneshot::Sender<Vec<Unit>> },
+        /// The same, once there is one.
+        Await(Watch),
         /// Its topic was deleted.
         Close,
     }
@@ -52,6 +56,7 @@ pub(crate) struct TopicQueue {
     log: Arc<CommitLog>,
     writer: Address<LogMessage>,
     held: Vec<PullJob>,
+    watches: Vec<Watch>,
     /// The earliest time at which a `Due` is under way.
     alarm: Option<Millis>,
 }
@@ -73,13 +78,17 @@ impl TopicQueue {
             log: store.log().clone(),
             writer,
             held: Vec::new(),
+            watches: Vec::new(),
             alarm: None,
         })
     }
 
     fn dispatched(&mut self, at: QueueOffset, units: &[Unit], cx: &mut Cx<'_, Self>) {
         match self.queue.append(at, units) {
-            Ok(Appended::Until(_)) => self.wake_held(cx),
+            Ok(Appended::Until(_)) => {
+                self.wake_held(cx);
+                self.serve_watches();
+            }
             Ok(Appended::Repeated) => {}
             Ok(Appended::Gap { expected }) => {
                 // The next behaviour takes what is missing from the log.
@@ -134,6 +143,7 @@ impl Behaviour for TopicQueue {
             QueueMessage::Units { from, max, reply } => {
                 let _ = reply.send(self.units(from, max));
             }
+            QueueMessage::Await(watch) => self.watch(watch),
             QueueMessage::Close => cx.stop(),
         }
     }
