@@ -10,22 +10,10 @@ use castmq::{
     },
 };
 
-use crate::harness::{Client, Got, Running, pull, pulled};
+use crate::harness::{Running, pull, pulled};
 
 /// What is late by more than this was not woken in time, even on a busy machine.
 const TOO_LATE: Duration = Duration::from_millis(700);
-
-fn property<'a>(got: &'a Got, name: &str) -> Option<&'a str> {
-    got.properties.iter().find(|(key, _)| key == name).map(|(_, value)| &**value)
-}
-
-/// Waits for the message at an offset.
-fn await_message(client: &mut Client, topic: &str, offset: i64) -> Got {
-    client.tell(RequestCode::PULL_MESSAGE, &pull(topic, 0, offset, "*", 9_000), b"");
-    let (code, _, mut got) = pulled(&client.read().unwrap());
-    assert_eq!(code, ResponseCode::SUCCESS);
-    got.remove(0)
-}
 
 #[test]
 fn a_delayed_message_comes_when_its_time_has_come() {
@@ -43,7 +31,7 @@ fn a_delayed_message_comes_when_its_time_has_come() {
     println!("late by {late:?}");
     assert!(late < TOO_LATE, "late by {late:?}");
     assert_eq!((code, &*got[0].body), (ResponseCode::SUCCESS, &b"later"[..]));
-    let real = ["DELAY", "REAL_TOPIC", "REAL_QID", "UNIQ_KEY"].map(|name| property(&got[0], name));
+    let real = ["DELAY", "REAL_TOPIC", "REAL_QID", "UNIQ_KEY"].map(|name| got[0].property(name));
     assert_eq!(real, [Some("1"), Some("T"), Some("3"), Some("U")]);
 }
 
@@ -63,7 +51,7 @@ fn a_level_keeps_its_order_and_one_beyond_the_last_is_the_last() {
     let mut in_order = bodies.clone();
     in_order.retain(|body| body != "at once");
     assert_eq!(in_order, (0..600).map(|number| number.to_string()).collect::<Vec<_>>());
-    assert!(all.iter().filter(|got| got.body != b"at once").all(|got| property(got, "DELAY") == Some("2")));
+    assert!(all.iter().filter(|got| got.body != b"at once").all(|got| got.property("DELAY") == Some("2")));
 }
 
 #[test]
@@ -97,7 +85,7 @@ fn what_waits_survives_a_restart_and_comes_once() {
         let mut client = broker.connect();
         client.create_topic("T", 1);
         client.send_with("T", 0, b"before", "DELAY=1;").unwrap();
-        assert_eq!(await_message(&mut client, "T", 0).body, b"before");
+        assert_eq!(client.wait_for("T", 0, 0)[0].body, b"before");
         client.send_with("T", 0, b"after", "DELAY=1;").unwrap();
     }
     let saved = std::fs::read(dir.path().join("config/delayOffset.json")).unwrap();
@@ -105,7 +93,7 @@ fn what_waits_survives_a_restart_and_comes_once() {
     assert_eq!((saved.offset_table[&1], saved.offset_table[&2]), (1, 0));
     let broker = Running::start(dir.path());
     let mut client = broker.connect();
-    assert_eq!(await_message(&mut client, "T", 1).body, b"after");
+    assert_eq!(client.wait_for("T", 0, 1)[0].body, b"after");
     std::thread::sleep(Duration::from_millis(50));
     assert_eq!(client.drain("T", 0, 2).len(), 2);
     let answer = client.ask(RequestCode::GET_ALL_DELAY_OFFSET, &(), b"");

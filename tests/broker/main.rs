@@ -10,3 +10,5 @@ mod durability;
 mod harness;
 mod hostile;
 mod messages;
+mod replies;
+mod retries;

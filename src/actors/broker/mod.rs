@@ -2,12 +2,15 @@
 //!
 //! - [`service`]: which code goes where.
 //! - [`send`], [`pull`]: the two hot roads, up to the queue actor.
+//! - [`send_back`], [`reply`]: what consumers hand back, and what they answer to requesters.
 //! - [`admin`]: everything that operators and clients ask beside messages.
 
 mod admin;
 mod context;
 mod pull;
+mod reply;
 mod send;
+mod send_back;
 mod service;
 mod start;
 

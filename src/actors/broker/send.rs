@@ -1,9 +1,13 @@
 //! The road of a send up to its queue: checks, and what the broker adds (fact sheet: remoting 5.1).
 
+mod admission;
+mod wishes;
+
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
+use self::{admission::Place, wishes::Wishes};
 use super::Broker;
 use crate::{
     actors::{
@@ -20,7 +24,7 @@ use crate::{
         record::{PropertyText, RecordFields},
         requests::send::SendMessageRequest,
         sys_flag::SysFlag,
-        topic::{TopicConfig, is_send_forbidden, validate_topic},
+        topic::TopicConfig,
     },
 };
 
@@ -42,45 +46,16 @@ struct QueueSends {
 /// A request that was read, on its way to a queue.
 struct Incoming {
     code: RequestCode,
+    /// The client's.
+    version: i32,
     header: SendMessageRequest,
     body: Bytes,
     reply: Responder,
 }
 
-/// What a client's properties say to the broker.
-#[derive(Debug, Default)]
-struct Wishes {
-    unique_key: Bytes,
-    /// Property `WAIT` is not `false`.
-    waits: bool,
-    /// The half of a transaction.
-    is_half: bool,
-    /// Asks for a time of delivery.
-    is_timed: bool,
-    /// Asks for a delay level, which wins over a time.
-    is_levelled: bool,
-    is_inner_batch: bool,
-    has_pop_handle: bool,
-}
-
-impl Wishes {
-    fn of(text: &Bytes) -> Self {
-        let mut wishes = Self { waits: true, ..Self::default() };
-        for (key, value) in properties::iter(text) {
-            match std::str::from_utf8(key).unwrap_or_default() {
-                name::UNIQ_KEY => wishes.unique_key = text.slice_ref(value),
-                name::WAIT => wishes.waits = value != b"false",
-                name::TRAN_MSG => wishes.is_half = value == b"true",
-                name::DELAY => wishes.is_levelled = redirect::is_level(value),
-                name::TIMER_DELAY_SEC | name::TIMER_DELAY_MS | name::TIMER_DELIVER_MS => {
-                    wishes.is_timed = true;
-                }
-                name::INNER_NUM => wishes.is_inner_batch = true,
-                name::POP_CK => wishes.has_pop_handle = true,
-                _ => {}
-            }
-        }
-        wishes
+impl Incoming {
+    fn is_batch(&self) -> bool {
+        self.code == RequestCode::SEND_BATCH_MESSAGE || self.header.batch
     }
 }
 
@@ -91,16 +66,16 @@ impl<'a> Sends<'a> {
 
     /// Checks a request and puts it to its queue's; refuses it, or leaves it to the creation of its topic.
     pub(super) fn add(&mut self, request: Request) {
-        let code = request.header.request_code();
+        let (code, version) = (request.header.request_code(), request.header.version);
         let Request { header, body, reply, .. } = request;
         match SendMessageRequest::of(code, &header.fields) {
-            Ok(header) => self.add_incoming(Incoming { code, header, body, reply }),
+            Ok(header) => self.add_incoming(Incoming { code, version, header, body, reply }),
             Err(error) => self.refuse(reply, ResponseCode::SYSTEM_ERROR, error.to_string()),
         }
     }
 
     fn add_incoming(&mut self, incoming: Incoming) {
-        if let Err(refusal) = self.check(&incoming) {
+        if let Err(refusal) = admission::check(self.broker, &incoming) {
             return self.refuse(incoming.reply, refusal.code, refusal.remark);
         }
         match self.broker.topics.get(&incoming.header.topic) {
@@ -109,61 +84,21 @@ impl<'a> Sends<'a> {
         }
     }
 
-    fn check(&self, incoming: &Incoming) -> Result<(), Refusal> {
-        let refusal = |code, remark: String| Err(Refusal { code, remark });
-        let topic = incoming.header.topic.as_str();
-        if let Err(error) = validate_topic(topic) {
-            return refusal(
-                ResponseCode::INVALID_PARAMETER,
-                format!("The specified topic is not valid: {error}"),
-            );
-        }
-        if is_send_forbidden(topic) {
-            return refusal(
-                ResponseCode::NO_PERMISSION,
-                format!("Sending message to topic[{topic}] is forbidden."),
-            );
-        }
-        if incoming.body.is_empty() {
-            return refusal(ResponseCode::SYSTEM_ERROR, "a message needs a body".into());
-        }
-        let limit = self.broker.config.get().max_message_size.len();
-        let properties = incoming.header.properties.as_ref().map_or(0, |text| text.as_bytes().len());
-        if incoming.body.len() > limit || properties > properties::MAX_LEN {
-            return refusal(
-                ResponseCode::MESSAGE_ILLEGAL,
-                format!(
-                    "the message is illegal, maybe msg body or properties length not matched. msg body length \
-                     limit {limit}B, msg properties length limit 32KB."
-                ),
-            );
-        }
-        Ok(())
-    }
-
     fn add_to(&mut self, topic: &TopicConfig, incoming: Incoming) {
-        let Incoming { code, header, body, reply } = incoming;
-        let queues = topic.write_queue_nums.max(topic.read_queue_nums);
-        if header.queue_id >= queues {
-            let remark = format!("request queueId[{}] is illegal, {:?}", header.queue_id, topic.topic_name);
-            return self.refuse(reply, ResponseCode::INVALID_PARAMETER, remark);
-        }
-        let queue_id = match header.queue_id {
-            chosen @ 0.. => chosen,
-            _ => fastrand::i32(0..topic.write_queue_nums.max(1)),
-        };
-        let text = header.properties.clone().unwrap_or_default().into_bytes();
-        let is_batch = code == RequestCode::SEND_BATCH_MESSAGE || header.batch;
+        let text = incoming.header.properties.clone().unwrap_or_default().into_bytes();
         let wishes = Wishes::of(&text);
-        if let Some(remark) = not_served(&wishes) {
-            return self.refuse(reply, ResponseCode::MESSAGE_ILLEGAL, remark.to_owned());
-        }
-        let unique_key = wishes.unique_key.clone();
-        let (waits, is_levelled) = (wishes.waits, wishes.is_levelled);
+        let place = match admission::place(self.broker, topic, &incoming, &wishes) {
+            Ok(place) => place,
+            Err(refusal) => return self.refuse(incoming.reply, refusal.code, refusal.remark),
+        };
+        let is_batch = incoming.is_batch();
+        let Incoming { header, body, reply, .. } = incoming;
+        let Place { topic, queue_id, is_dead } = place;
+        let Wishes { waits, is_half, is_levelled, .. } = wishes;
         let (properties, unique_key) =
-            if is_batch { (PropertyText::new(), unique_key) } else { self.properties(text, wishes) };
-        let fields = Box::new(RecordFields {
-            topic: header.topic.clone().into_bytes(),
+            if is_batch { (PropertyText::new(), wishes.unique_key) } else { self.properties(text, wishes) };
+        let fields = RecordFields {
+            topic,
             queue_id,
             flag: header.flag,
             sys_flag: SysFlag(header.sys_flag),
@@ -174,13 +109,17 @@ impl<'a> Sends<'a> {
             prepared_transaction_offset: 0,
             body,
             properties,
-        });
+        };
         let payload = if is_batch {
-            Payload::Batch(fields)
+            Payload::Batch(Box::new(fields))
+        } else if is_dead {
+            Payload::One(Box::new(redirect::undelayed(fields)))
+        } else if is_half && redirect::is_half(&fields) {
+            Payload::One(Box::new(redirect::as_half(fields, &header.producer_group)))
         } else if is_levelled {
-            Payload::One(Box::new(redirect::by_delay_level(*fields, self.broker.delivery.levels())))
+            Payload::One(Box::new(redirect::by_delay_level(fields, self.broker.delivery.levels())))
         } else {
-            Payload::One(fields)
+            Payload::One(Box::new(fields))
         };
         let origin = self.broker.origin.clone();
         let ack = Acknowledgement::Client(ClientAck { reply, queue_id, unique_key, origin });
@@ -260,40 +199,4 @@ fn create_topic(broker: Arc<Broker>, incoming: Incoming) {
         sends.submit_now();
     };
     topics.create_for_send(&topic, &default_topic, queues, Box::new(then));
-}
-
-/// What is not served yet is refused: to store it as an ordinary message would deliver it wrongly.
-fn not_served(wishes: &Wishes) -> Option<&'static str> {
-    if wishes.is_inner_batch {
-        Some(
-            "the message is illegal: an inner batch needs a topic with queue.type=BatchCQ, which is not served",
-        )
-    } else if wishes.is_half {
-        Some("transactional messages are not served by this version of CastMQ")
-    } else if wishes.is_timed && !wishes.is_levelled {
-        Some("messages for a time are not served by this version of CastMQ: use a delay level")
-    } else {
-        None
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn wishes(text: &str) -> Wishes {
-        Wishes::of(&Bytes::from(text.replace('=', "\u{1}").replace(';', "\u{2}")))
-    }
-
-    #[test]
-    fn a_senders_wishes_are_read_from_the_properties() {
-        let plain = wishes("UNIQ_KEY=AB;WAIT=true;TAGS=x");
-        assert_eq!(&plain.unique_key[..], b"AB");
-        assert!(plain.waits && !plain.is_half && !plain.is_levelled && !plain.is_timed);
-        assert!(wishes("TRAN_MSG=true;").is_half && !wishes("TRAN_MSG=false;").is_half);
-        assert!(wishes("DELAY=3;").is_levelled && !wishes("DELAY=0;").is_levelled);
-        assert!(wishes("TIMER_DELIVER_MS=5").is_timed);
-        assert!(!wishes("WAIT=false;").waits && wishes("").waits);
-        assert!(wishes("POP_CK=1 2;").has_pop_handle);
-    }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Broker, admin, pull, send::Sends};
+use super::{Broker, admin, pull, reply, send::Sends, send_back};
 use crate::{
     actors::{
         live,
@@ -28,6 +28,10 @@ impl Service for BrokerService {
                 }
                 RequestCode::PULL_MESSAGE | RequestCode::LITE_PULL_MESSAGE => {
                     pull::serve(broker, request).await
+                }
+                RequestCode::CONSUMER_SEND_MSG_BACK => send_back::serve(broker, request),
+                RequestCode::SEND_REPLY_MESSAGE | RequestCode::SEND_REPLY_MESSAGE_V2 => {
+                    reply::serve(broker, request);
                 }
                 _ => {
                     let rest =

@@ -53,6 +53,12 @@ pub(crate) fn by_delay_level(fields: RecordFields, levels: usize) -> RecordField
     }
 }
 
+/// The same without a delay.
+pub(crate) fn undelayed(fields: RecordFields) -> RecordFields {
+    let properties = fields.properties.without(&[name::DELAY]).with(property(name::DELAY, "0"));
+    RecordFields { properties, ..fields }
+}
+
 /// The properties with the place that the message is really for, unless it is on its way to `system` already.
 fn aside(fields: &RecordFields, system: &str) -> PropertyText {
     if fields.topic == system.as_bytes() {
