@@ -16,7 +16,7 @@ use super::{
 use crate::{
     client::{
         Error, Result,
-        core::{Core, Member},
+        core::{Core, Member, Questions},
         now_millis,
         task::Task,
     },
@@ -131,6 +131,8 @@ pub(super) struct Group {
     pub(super) core: Arc<Core>,
     pub(super) name: String,
     pub(super) settings: Settings,
+    /// When it was made, ms since 1970.
+    pub(super) started: i64,
     pub(super) offsets: Offsets,
     pub(super) wake: Arc<Notify>,
     pub(super) items: mpsc::Sender<Item>,
@@ -176,6 +178,7 @@ impl Group {
         let group = Arc::new(Self {
             core,
             name,
+            started: version,
             offsets,
             wake: Arc::default(),
             items,
@@ -191,7 +194,7 @@ impl Group {
     }
 
     /// Tells the brokers of this consumer.
-    pub(super) async fn register(&self) -> Result<()> {
+    pub(super) async fn register(self: &Arc<Self>) -> Result<()> {
         let data = ConsumerData {
             group_name: self.name.clone(),
             consume_type: match self.settings.mode {
@@ -203,7 +206,9 @@ impl Group {
             subscription_data_set: self.subscriptions().values().cloned().collect(),
             unit_mode: false,
         };
-        self.core.add_consumer(&self.name, Member { data, wake: self.wake.clone() })?;
+        let consumer: Arc<dyn Questions> = self.clone();
+        let questions = Arc::downgrade(&consumer);
+        self.core.add_consumer(&self.name, Member { data, wake: self.wake.clone(), questions })?;
         for topic in self.topics() {
             if let Err(error) = self.core.routes.route(&self.core.pool, &topic).await
                 && !topic.starts_with(RETRY_PREFIX)
