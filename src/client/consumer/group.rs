@@ -279,20 +279,24 @@ impl Group {
         }
     }
 
-    /// Reads a queue from `offset` on, in place of how it was read before.
-    pub(super) fn read(self: &Arc<Self>, queue: MessageQueue, offset: i64) -> Arc<ProcessQueue> {
+    /// Reads a queue from `offset` on, in place of how it was read before; not once the consumer is stopping.
+    pub(super) fn read(self: &Arc<Self>, queue: MessageQueue, offset: i64) {
+        // Looked at under the lock, since the shutdown stops what it finds there.
+        let mut all = self.reading();
+        if *self.stopping.borrow() {
+            return;
+        }
+        debug!(group = self.name, ?queue, offset, "reading");
         let process = Arc::new(ProcessQueue::new(queue.clone()));
         process.set_locked(self.settings.locks());
         let reading = Reading {
             process: process.clone(),
             feed: Task::spawn(feed::run(self.clone(), process.clone())),
-            _pull: Task::spawn(pull::run(self.clone(), process.clone(), offset)),
+            _pull: Task::spawn(pull::run(self.clone(), process, offset)),
         };
-        debug!(group = self.name, ?queue, offset, "reading");
-        if let Some(before) = self.reading().insert(queue, reading) {
+        if let Some(before) = all.insert(queue, reading) {
             before.process.abandon();
         }
-        process
     }
 
     /// Notes that a message is done with.
