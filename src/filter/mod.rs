@@ -39,6 +39,9 @@ pub enum FilterError {
     /// Filters beside tags are switched off; the words are RocketMQ's (fact sheet: remoting 6.1).
     #[error("The broker does not support consumer to filter message by {0}")]
     Disabled(String),
+    /// A list of tags without any.
+    #[error("the expression names no tag: write tags with || between them, or * for all messages")]
+    NoTag,
     /// A text that is no SQL92 expression.
     #[error(transparent)]
     Sql(#[from] SqlError),
@@ -49,7 +52,7 @@ impl FilterError {
     pub fn code(&self) -> ResponseCode {
         match self {
             Self::Disabled(_) => ResponseCode::SYSTEM_ERROR,
-            Self::UnknownType(_) | Self::Sql(_) => ResponseCode::SUBSCRIPTION_PARSE_FAILED,
+            Self::UnknownType(_) | Self::NoTag | Self::Sql(_) => ResponseCode::SUBSCRIPTION_PARSE_FAILED,
         }
     }
 }
@@ -61,7 +64,7 @@ impl Filter {
     /// [`FilterError::UnknownType`], [`FilterError::Sql`].
     pub fn parse(expression_type: Option<&str>, expression: &str) -> Result<Self, FilterError> {
         match expression_type {
-            None | Some("" | EXPRESSION_TAG) => Ok(tags::parse(expression)),
+            None | Some("" | EXPRESSION_TAG) => tags::parse(expression),
             Some(EXPRESSION_SQL92) => Ok(Self::Sql(Arc::new(Selector::parse(expression)?))),
             Some(other) => Err(FilterError::UnknownType(other.to_owned())),
         }
@@ -139,7 +142,7 @@ mod tests {
 
     #[test]
     fn no_expression_means_everything() {
-        for all in ["", "*", " * ", "||"] {
+        for all in ["", "*", " * "] {
             assert_eq!(Filter::parse(None, all), Ok(Filter::All), "{all:?}");
         }
     }

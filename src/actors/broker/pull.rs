@@ -27,6 +27,9 @@ use crate::{
 /// How long a connection waits for a full queue.
 const PATIENCE: Duration = Duration::from_millis(200);
 
+/// The longest that a pull is held, in ms, whatever it asks for: who is gone by then holds nothing here.
+const LONGEST_HOLD: i64 = 120_000;
+
 /// A refusal, with the reason that the answer names for clients of groups and topics that may not read.
 struct Denial {
     refusal: Refusal,
@@ -180,7 +183,9 @@ fn filter(
     let (language, expression) = (&*subscription.expression_type, &*subscription.sub_string);
     Filter::admit(Some(language), expression, config.enable_property_filter).map_err(|error| match error {
         FilterError::Sql(_) => unfit(&error, ResponseCode::FILTER_DATA_NOT_EXIST),
-        FilterError::UnknownType(_) | FilterError::Disabled(_) => unfit(&error, error.code()),
+        FilterError::UnknownType(_) | FilterError::NoTag | FilterError::Disabled(_) => {
+            unfit(&error, error.code())
+        }
     })
 }
 
@@ -203,7 +208,7 @@ fn hold(config: &BrokerConfig, header: &PullMessageRequest) -> Option<i64> {
     if !header.sys_flag.may_suspend() {
         return None;
     }
-    let wait = header.suspend_timeout_millis.max(0);
+    let wait = header.suspend_timeout_millis.clamp(0, LONGEST_HOLD);
     let short = i64::try_from(config.short_polling_time_mills.0).unwrap_or(i64::MAX);
     Some(if config.long_polling_enable { wait } else { short })
 }

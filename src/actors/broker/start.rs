@@ -133,8 +133,9 @@ impl OpenBroker {
             .broker_ip1
             .parse()
             .map_err(|_| BrokerError::Advertised { value: config.broker_ip1.clone() })?;
-        let store = Arc::new(open_store(&config, disk)?);
+        // First, since a store that was opened for nothing recovers at its next start.
         let (sockets, port) = bind(config.bind_address, config.listen_port)?;
+        let store = Arc::new(open_store(&config, disk)?);
         config.listen_port = port;
         let identity = Identity {
             cluster: config.broker_cluster_name.clone(),

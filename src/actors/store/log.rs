@@ -104,17 +104,19 @@ impl LogWriter {
         let drafts = records.as_slice();
         let size = drafts.iter().map(RecordDraft::total_size).sum();
         let first = queue.next_offset();
+        let mut next = first;
         let at = self.appender.append(size, now, |window, at| {
             let (mut rest, mut physical) = (window, at);
-            for (draft, offset) in drafts.iter().zip(first.0..) {
+            for draft in drafts {
                 let (record, behind) = rest.split_at_mut(draft.total_size());
                 // The window has the size of all drafts together, so this one fits.
-                let _ = draft.encode_into(record, offset, physical.0, now);
+                let _ = draft.encode_into(record, next.0, physical.0, now);
+                next = next.plus(usize::from(draft.takes_queue_offset()));
                 physical = physical.plus(record.len());
                 rest = behind;
             }
         })?;
-        queue.set_next_offset(first.plus(drafts.len()));
+        queue.set_next_offset(next);
         let sizes = match records {
             Records::One(_) => Vec::new(),
             Records::Many(drafts) => drafts.iter().map(RecordDraft::total_size).collect(),

@@ -474,6 +474,28 @@ fn dynamic_children_come_and_go_and_a_temporary_one_is_not_restarted() {
 }
 
 #[test]
+fn a_dynamic_child_that_fails_again_and_again_is_given_up_alone_and_tried_again_later() {
+    run(async {
+        let tree = Tree::new("test", Clock::system(), &Arbiter::current());
+        let nursery = tree.root().branch(spec("nursery"), Strategy::Dynamic);
+        tree.start();
+        tree.started().await.unwrap();
+        let child = |name: &'static str| {
+            let (switches, log) = (Arc::new(Switches::default()), Arc::new(Switches::default()));
+            let spec = spec(name).budget(Budget::new(1, Duration::from_millis(100)));
+            nursery.child(spec, move || probe(&switches, name, &log))
+        };
+        let (bad, good) = (child("bad"), child("good"));
+        crash(&bad).await;
+        crash(&bad).await;
+        assert!(ask(&bad).await.is_err(), "given up: answered at once");
+        assert_eq!(ask(&good).await, Ok(1), "its siblings know nothing of it");
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        assert_eq!(ask(&bad).await, Ok(1), "tried again");
+    });
+}
+
+#[test]
 fn a_permanent_child_that_ends_by_itself_is_started_again() {
     run(async {
         let stand = Stand::new(Strategy::OneForOne, MANY).await;

@@ -22,7 +22,10 @@ use crate::{
 pub(super) fn heartbeat(broker: &Arc<Broker>, request: Request) {
     let data: HeartbeatData = match json::from_slice(&request.body) {
         Ok(data) => data,
-        Err(cause) => return respond(request.reply, Err(error(cause))),
+        Err(cause) => {
+            tracing::warn!(peer = %request.peer.remote(), %cause, "a heartbeat that cannot be read");
+            return respond(request.reply, Err(error(cause)));
+        }
     };
     let client = Client {
         client_id: data.client_id.clone(),

@@ -28,6 +28,7 @@ pub(super) fn change(broker: &Broker, request: &Request) -> Answered {
     tracing::info!(by = %request.peer.remote(), keys = text.trim(), "the configuration is changed on request");
     broker.topics.configure(&config);
     broker.groups.configure(&config);
+    broker.stored.configure(&config);
     broker.config.set(config);
     Ok(Answer::ok())
 }

@@ -5,6 +5,7 @@
 
 mod answer;
 mod ask;
+mod cleaning;
 mod clients;
 mod configuration;
 mod groups;
@@ -102,6 +103,9 @@ fn later(broker: &Arc<Broker>, request: Request) -> Option<Request> {
         Code::GET_CONSUME_STATS => |broker, asked| ask::answer(broker, asked, progress::group),
         Code::QUERY_CONSUME_TIME_SPAN => |broker, asked| ask::answer(broker, asked, progress::time_span),
         Code::INVOKE_BROKER_TO_RESET_OFFSET => |broker, asked| ask::answer(broker, asked, reset::reset),
+
+        Code::DELETE_EXPIRED_COMMITLOG => cleaning::delete_expired_log,
+        Code::CLEAN_EXPIRED_CONSUMEQUEUE => cleaning::remove_expired_queues,
 
         Code::GET_CONSUMER_RUNNING_INFO => relay::running_info,
         Code::CONSUME_MESSAGE_DIRECTLY => relay::consume_directly,
