@@ -3,17 +3,21 @@
 //! # Layout
 //! Three layers, one direction; each may use only those named before it.
 //! - [`protocol`]: frames, headers, codes, typed requests, message and body formats. No I/O, no clocks.
+//! - [`filter`]: tag and SQL92 expressions. Pure; uses `protocol` alone.
 //! - [`store`]: mapped files, commit log, consume queues, recovery. Plain types with one owner.
 //! - [`actors`]: everything that lives: the supervision kernel, the nameserver, the broker.
+//!
+//! `client` (feature of that name) stands beside the last two and uses [`protocol`] alone.
 //!
 //! [`config`] reads what the binaries under `bins/` are told, and `store_cli` is the inspector's command line. The road of a message through these
 //! files is told in ARCHITECTURE.md.
 
 #[cfg(feature = "server")]
 pub mod actors;
+#[cfg(feature = "client")]
+pub mod client;
 #[cfg(feature = "server")]
 pub mod config;
-#[cfg(feature = "server")]
 pub mod filter;
 pub mod protocol;
 #[cfg(feature = "server")]

@@ -265,9 +265,9 @@ fn a_crashed_queue_owners_successor_gets_the_units_that_were_on_their_way() {
     let known = store.log().max_offset();
     fill(&store, 30);
     let mut queue = store.open_queue("T", 1).unwrap();
-    store.catch_up(&mut queue, "T", 1, known).unwrap();
+    store.catch_up(&mut queue, "T", 1, PhysicalOffset(0), known).unwrap();
     assert_eq!(queue.max_offset(), QueueOffset(10));
-    store.catch_up(&mut queue, "T", 1, EVERYTHING).unwrap();
+    store.catch_up(&mut queue, "T", 1, PhysicalOffset(0), EVERYTHING).unwrap();
     assert_eq!(queue.max_offset(), QueueOffset(20));
     drop(queue);
     dispatch(&store);

@@ -16,15 +16,17 @@ pub const INJECT_FAULT: i32 = 7002;
 /// How long one actor may take to say what it sees of itself.
 const PATIENCE: Duration = Duration::from_millis(200);
 
-/// Serves the two codes with the tree below `root`; gives back a request with another one.
-pub(crate) fn serve(root: &Branch, request: Request) -> Option<Request> {
+/// Serves the two codes with the tree below `root`. The last to be asked: it refuses what nobody serves.
+pub(crate) fn serve(root: &Branch, request: Request) {
     match request.header.code {
         LIVE_TREE => show(root.clone(), request),
         #[cfg(feature = "chaos")]
         INJECT_FAULT => inject(root, request),
-        _ => return Some(request),
+        code => {
+            let remark = format!(" request type {code} not supported");
+            request.reply.refuse(ResponseCode::REQUEST_CODE_NOT_SUPPORTED, &remark);
+        }
     }
-    None
 }
 
 fn show(root: Branch, request: Request) {

@@ -13,6 +13,8 @@ use super::supervision::{Clock, Exit, Tree, Watchdog, install_panic_hook};
 /// The variable that sets how much is logged: `error`, `warn`, `info`, `debug` or `trace`.
 pub const LOG_VARIABLE: &str = "CASTMQ_LOG";
 
+/// A signal that is repeated within this time says nothing new.
+const INSISTENCE: Duration = Duration::from_secs(1);
 /// What holds up a thread for this long is named in the log.
 const HELD_UP: Duration = Duration::from_secs(1);
 
@@ -125,6 +127,8 @@ fn stop_on_signals(tree: &Rc<Tree>) -> std::io::Result<()> {
             signal.recv().await;
             tracing::info!("{text}: stopping");
             actix_rt::spawn(async move { tree.stop().await });
+            // Some senders say it twice; only who insists means it.
+            tokio::time::sleep(INSISTENCE).await;
             signal.recv().await;
             tracing::error!("{text} again: ending without waiting");
             std::process::exit(1);

@@ -179,8 +179,8 @@ config! {
         = Millis(60_000), Between(1, INT_MAX), AtStart;
     /// Write into memory of its own first, and from there to the file.
     transient_store_pool_enable "transientStorePoolEnable": bool = false, Any, NotYet;
-    /// Touch every page of a new file before it is used. CastMQ always does so a few MiB ahead.
-    warm_maped_file_enable "warmMapedFileEnable": bool = false, Any, NotYet;
+    /// Touch every page of a new file as soon as it is there. CastMQ always does so a few MiB ahead of the writer.
+    warm_maped_file_enable "warmMapedFileEnable": bool = false, Any, AtStart;
 
     section "Cleaning";
 

@@ -18,6 +18,13 @@ config! {
     /// What a nameserver is told.
     pub struct NamesrvConfig;
 
+    section "Identity";
+
+    /// Name of the environment. Nothing depends on it; tools show it.
+    product_env_name "productEnvName": String = "center".to_owned(), Any, NotYet;
+    /// A switch of RocketMQ's own tests.
+    cluster_test "clusterTest": bool = false, Any, NotYet;
+
     section "Network";
 
     /// TCP port for clients and brokers. 0: any free one.
@@ -40,7 +47,7 @@ config! {
     kv_config_path "kvConfigPath": PathBuf = expand_home("${user.home}/namesrv/kvConfig.json"), Any, AtStart, important;
     /// Where RocketMQ keeps keys changed at run time, if no file was given with -c.
     config_store_path "configStorePath": PathBuf
-        = expand_home("${user.home}/namesrv/namesrv.properties"), Any, NotYet;
+        = expand_home("${user.home}/namesrv/namesrv.properties"), Any, AtStart;
     /// RocketMQ's own directory (also the variable ROCKETMQ_HOME). CastMQ needs none.
     rocketmq_home "rocketmqHome": Option<PathBuf> = None, Any, NotYet;
 

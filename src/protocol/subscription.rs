@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::data_version::DataVersion;
 use super::json::named_enum;
@@ -31,7 +31,8 @@ pub const SUBSCRIBE_ALL: &str = "*";
 pub struct SubscriptionData {
     /// Whether a filter class is meant; not served any more.
     pub class_filter_mode: bool,
-    /// Hashes of the tags, as Java computes them.
+    /// Hashes of the tags, as Java computes them. The Go client sends them as strings.
+    #[serde(deserialize_with = "codes")]
     pub code_set: BTreeSet<i32>,
     /// [`EXPRESSION_TAG`] or [`EXPRESSION_SQL92`].
     pub expression_type: String,
@@ -43,6 +44,16 @@ pub struct SubscriptionData {
     pub tags_set: BTreeSet<String>,
     /// Topic.
     pub topic: String,
+}
+
+/// Numbers, or their text; what is neither says nothing.
+fn codes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeSet<i32>, D::Error> {
+    let codes = Vec::<serde_json::Value>::deserialize(deserializer)?;
+    let number = |code: &serde_json::Value| match code {
+        serde_json::Value::String(text) => text.parse().ok(),
+        other => other.as_i64().and_then(|number| i32::try_from(number).ok()),
+    };
+    Ok(codes.iter().filter_map(number).collect())
 }
 
 impl Default for SubscriptionData {

@@ -119,8 +119,8 @@ impl Checkpoint {
         let marks = [&self.log, &self.queues, &self.index, &self.master_flushed, &self.confirmed];
         let (fields, _) = bytes.as_chunks_mut::<8>();
         fields.iter_mut().zip(marks).for_each(|(field, mark)| *field = mark.get().to_be_bytes());
-        self.file
-            .write_all_at(&bytes, 0)
+        self.disk
+            .write_at(&self.path, &self.file, &bytes, 0)
             .and_then(|()| self.disk.sync_file(&self.path, &self.file))
             .map_err(StoreError::io("write", &self.path))
     }

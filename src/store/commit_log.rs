@@ -4,7 +4,7 @@
 //! (fact sheet: store 2.1, 2.2). The writer is an [`Appender`], of which there is one at a time; readers
 //! share the [`CommitLog`] and see bytes below the watermark `appended`.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
@@ -28,6 +28,8 @@ pub struct CommitLog {
     flushed_timestamp: AtomicI64,
     flushing: Mutex<()>,
     poison: OnceLock<String>,
+    /// The taken percentage of a disk that is too full for messages, 0 when it is not.
+    disk_full: AtomicU8,
 }
 
 impl CommitLog {
@@ -41,6 +43,7 @@ impl CommitLog {
             flushed_timestamp: AtomicI64::new(last_timestamp),
             flushing: Mutex::new(()),
             poison: OnceLock::new(),
+            disk_full: AtomicU8::new(0),
         }
     }
 
@@ -158,6 +161,20 @@ impl CommitLog {
         Ok(self.watermarks.flushed.get())
     }
 
+    /// Says that so many percent of the disk are taken, too many for messages; or, with `None`, that there is
+    /// room. Reading goes on either way.
+    pub fn set_disk_full(&self, used: Option<u8>) {
+        self.disk_full.store(used.map_or(0, |used| used.max(1)), Ordering::Relaxed);
+    }
+
+    /// Fails while the disk is too full for messages.
+    pub fn check_room(&self) -> Result<(), StoreError> {
+        match self.disk_full.load(Ordering::Relaxed) {
+            0 => Ok(()),
+            used => Err(StoreError::DiskFull { path: self.files.dir().to_owned(), used }),
+        }
+    }
+
     /// Why the log does not flush any more, if so.
     pub fn poisoned(&self) -> Option<&str> {
         self.poison.get().map(String::as_str)
@@ -206,7 +223,7 @@ impl Appender {
     /// `encode` panics they never existed. `store_timestamp` is that of the last record, in ms.
     ///
     /// # Errors
-    /// [`StoreError::RecordTooLarge`]; [`StoreError::Poisoned`]; a new file that cannot be made, in which
+    /// [`StoreError::RecordTooLarge`]; [`StoreError::Poisoned`]; [`StoreError::DiskFull`]; a new file that cannot be made, in which
     /// case the log stays as it was and the append may be tried again.
     pub fn append(
         &mut self,
@@ -215,6 +232,7 @@ impl Appender {
         encode: impl FnOnce(&mut [u8], PhysicalOffset),
     ) -> Result<PhysicalOffset, StoreError> {
         self.log.check_poison()?;
+        self.log.check_room()?;
         if size > self.log.record_limit() {
             return Err(StoreError::RecordTooLarge { size, limit: self.log.record_limit() });
         }
@@ -257,7 +275,7 @@ impl Appender {
     /// that fails nothing has changed.
     fn roll(&mut self) -> Result<(), StoreError> {
         if let Some(writer) = self.file.as_mut() {
-            self.log.files.prepare_next()?;
+            self.log.files.ready_next()?;
             let blank = writer.remaining();
             if let Some(header) = writer.reserve(BLANK_HEADER.min(blank)) {
                 let fields = (blank as i32).to_be_bytes().into_iter().chain(MAGIC_BLANK.to_be_bytes());

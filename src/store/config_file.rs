@@ -3,7 +3,7 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::disk::{Disk, parent};
@@ -22,8 +22,8 @@ pub fn write_text(disk: &dyn Disk, path: &Path, text: &str) -> Result<(), StoreE
     disk.create_dir(&dir).map_err(StoreError::io("make the directory", &dir))?;
     let fresh = beside(path, ".tmp");
     let write = || {
-        let mut file = File::create(&fresh)?;
-        file.write_all(text.as_bytes())?;
+        let file = File::create(&fresh)?;
+        disk.write_at(&fresh, &file, text.as_bytes(), 0)?;
         disk.sync_file(&fresh, &file)
     };
     write().map_err(StoreError::io("write", &fresh))?;
@@ -40,7 +40,7 @@ pub fn write_text(disk: &dyn Disk, path: &Path, text: &str) -> Result<(), StoreE
 /// Reads `path` with `parse`; where it is missing, empty or `parse` refuses it, its `.bak`. `None` when
 /// neither is good.
 ///
-/// When the `.bak` is taken a bad `path` is removed: the next write would put it in the place of the good one.
+/// What cannot be read is put aside as `<name>.unreadable`, and the log says so: the next write would replace it.
 pub fn read_parsed<T>(path: &Path, parse: impl Fn(&str) -> Option<T>) -> Result<Option<T>, StoreError> {
     read_either(path, parse, true)
 }
@@ -56,7 +56,7 @@ pub(super) fn peek_parsed<T>(
 fn read_either<T>(
     path: &Path,
     parse: impl Fn(&str) -> Option<T>,
-    removes_bad: bool,
+    puts_bad_aside: bool,
 ) -> Result<Option<T>, StoreError> {
     for candidate in [path.to_owned(), beside(path, ".bak")] {
         let bytes = match fs::read(&candidate) {
@@ -65,18 +65,25 @@ fn read_either<T>(
         };
         let parsed = std::str::from_utf8(&bytes).ok().filter(|text| !text.trim().is_empty()).and_then(&parse);
         if parsed.is_some() {
-            if removes_bad && candidate != path {
-                match fs::remove_file(path) {
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                        return Err(StoreError::io("remove the unreadable", path)(error));
-                    }
-                    _ => {}
-                }
-            }
             return Ok(parsed);
+        }
+        if puts_bad_aside {
+            put_aside(&candidate)?;
         }
     }
     Ok(None)
+}
+
+/// Keeps what cannot be read for whoever wants to mend it, out of the way of the next write.
+fn put_aside(path: &Path) -> Result<(), StoreError> {
+    let aside = beside(path, ".unreadable");
+    fs::rename(path, &aside).map_err(StoreError::io("put aside", path))?;
+    tracing::error!(
+        file = %path.display(),
+        kept = %aside.display(),
+        "cannot be read: goes on with the version before it, or with none"
+    );
+    Ok(())
 }
 
 #[cfg(test)]
@@ -114,6 +121,7 @@ mod tests {
         for torn in ["", "x", "\u{0}\u{0}"] {
             fs::write(&path, torn).unwrap();
             assert_eq!(read_parsed(&path, number).unwrap(), Some(1));
+            assert_eq!(fs::read_to_string(beside(&path, ".unreadable")).unwrap(), torn, "kept for mending");
         }
         assert!(!path.exists(), "a bad version never becomes the one that is kept");
         assert_eq!(read_parsed(&path, number).unwrap(), Some(1));

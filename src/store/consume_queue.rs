@@ -206,8 +206,8 @@ impl ConsumeQueue {
     /// Appends units for the offsets from `at` on. Those below the end are skipped, so that a dispatch may
     /// be repeated. A queue without any unit may begin anywhere.
     pub fn append(&mut self, at: QueueOffset, units: &[Unit]) -> Result<Appended, StoreError> {
-        let starts_late = self.bases.is_empty() && at > self.end;
-        if at > self.end && !starts_late {
+        let starts_late = at > self.end;
+        if starts_late && self.has_messages()? {
             return Ok(Appended::Gap { expected: self.end });
         }
         let fresh = units.get(self.end.since(at)..).unwrap_or_default();
@@ -228,6 +228,11 @@ impl ConsumeQueue {
         self.state.mark_dirty(begin);
         self.publish();
         Ok(Appended::Until(self.end))
+    }
+
+    /// Whether a message was ever written: fillers alone are what a late start that failed has left.
+    fn has_messages(&mut self) -> Result<bool, StoreError> {
+        Ok(!self.bases.is_empty() && self.end > self.first_of_file(0) && self.first_message()? < self.end)
     }
 
     /// Makes the queue hold `units`, which come from the log, at `at` and behind, `at` being its end at most:
@@ -253,6 +258,7 @@ impl ConsumeQueue {
 
     /// Fillers from the start of the file that is to hold `at`, which becomes the first message.
     fn fill_up_to(&mut self, at: QueueOffset) -> Result<(), StoreError> {
+        self.clear()?;
         let first = QueueOffset(at.0 - at.0 % self.units_per_file());
         let fillers = Unit::FILLER.encode().repeat(at.since(first));
         self.write(first, &fillers)?;
@@ -272,8 +278,10 @@ impl ConsumeQueue {
                 self.create_file(base)?;
             }
             let path = self.files.dir.join(file_name(base));
+            let disk = self.files.disk.clone();
             let file = self.file(base)?;
-            file.write_all_at(now, (position - base) as u64).map_err(StoreError::io("write", &path))?;
+            disk.write_at(&path, file, now, (position - base) as u64)
+                .map_err(StoreError::io("write", &path))?;
             position += now.len() as i64;
             rest = later;
         }

@@ -10,6 +10,7 @@ use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use memmap2::MmapRaw;
 use rustix::fs::FallocateFlags;
@@ -25,6 +26,24 @@ pub struct Entry {
     pub len: u64,
 }
 
+/// How full a file system is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Usage {
+    /// Bytes that are taken.
+    pub used: u64,
+    /// Bytes that this process may still take; less than what is free where some is kept for the system.
+    pub available: u64,
+}
+
+impl Usage {
+    /// The taken share of what could be taken in all, in percent, rounded up.
+    pub fn percent(self) -> u8 {
+        let all = u128::from(self.used) + u128::from(self.available);
+        let percent = if all == 0 { 100 } else { (u128::from(self.used) * 100).div_ceil(all) };
+        u8::try_from(percent).unwrap_or(100)
+    }
+}
+
 /// A file system with its durability: every method returns once the effect that it names has been reached.
 pub trait Disk: fmt::Debug + Send + Sync {
     /// Makes a directory with its parents.
@@ -38,6 +57,18 @@ pub trait Disk: fmt::Debug + Send + Sync {
     fn create_sparse(&self, path: &Path, len: u64) -> io::Result<File>;
     /// Opens a file to read and write.
     fn open(&self, path: &Path) -> io::Result<File>;
+    /// Writes into a file; where its space is not reserved, a full device is an error here.
+    fn write_at(&self, _path: &Path, file: &File, bytes: &[u8], at: u64) -> io::Result<()> {
+        file.write_all_at(bytes, at)
+    }
+    /// How full the file system of `path`, which must exist, is.
+    fn usage(&self, path: &Path) -> io::Result<Usage> {
+        usage(path)
+    }
+    /// When a file was last written to.
+    fn modified(&self, path: &Path) -> io::Result<SystemTime> {
+        fs::metadata(path)?.modified()
+    }
     /// Reserves space for a range of a file, which keeps what it holds.
     fn reserve(&self, path: &Path, file: &File, range: Range<u64>) -> io::Result<()>;
     /// Makes a range read as zeros and reserves its space.
@@ -153,6 +184,12 @@ impl Disk for LocalDisk {
     }
 }
 
+fn usage(path: &Path) -> io::Result<Usage> {
+    let stat = rustix::fs::statvfs(path)?;
+    let used = stat.f_blocks.saturating_sub(stat.f_bfree).saturating_mul(stat.f_frsize);
+    Ok(Usage { used, available: stat.f_bavail.saturating_mul(stat.f_frsize) })
+}
+
 fn is_unsupported(errno: rustix::io::Errno) -> bool {
     errno == rustix::io::Errno::OPNOTSUPP || errno == rustix::io::Errno::NOSYS
 }
@@ -227,6 +264,14 @@ mod tests {
         let bytes = fs::read(&path).unwrap();
         assert!(bytes[..5_000].iter().chain(&bytes[9_500..]).all(|&b| b == 7));
         assert!(bytes[5_000..9_500].iter().all(|&b| b == 0));
+    }
+
+    #[test]
+    fn usage_is_what_is_taken_of_what_can_be_taken_rounded_up() {
+        let percent = |used, available| Usage { used, available }.percent();
+        assert_eq!([percent(0, 9), percent(1, 999), percent(90, 10), percent(u64::MAX, 0)], [0, 1, 90, 100]);
+        assert_eq!(percent(0, 0), 100);
+        assert!(LocalDisk.usage(Path::new("/")).unwrap().percent() <= 100);
     }
 
     #[test]

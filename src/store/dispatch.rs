@@ -112,8 +112,18 @@ fn tags_code(record: &Record<'_>) -> i64 {
 }
 
 /// Java's `String.hashCode`.
-pub(super) fn java_hash(text: &str) -> i32 {
-    text.encode_utf16().fold(0i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(i32::from(unit)))
+fn java_hash(text: &str) -> i32 {
+    hash_on(0, text)
+}
+
+/// The hash of a text that goes on with `more`, from the hash of what comes before.
+pub(super) fn hash_on(before: i32, more: &str) -> i32 {
+    let step = |hash: i32, unit: u16| hash.wrapping_mul(31).wrapping_add(i32::from(unit));
+    if more.is_ascii() {
+        more.bytes().map(u16::from).fold(before, step)
+    } else {
+        more.encode_utf16().fold(before, step)
+    }
 }
 
 fn delay_of(record: &Record<'_>, rules: &DispatchRules) -> Option<i64> {

@@ -97,6 +97,18 @@ pub enum StoreError {
         /// The offset that was offered.
         found: QueueOffset,
     },
+    /// So much of the disk is taken that no more messages are.
+    #[error(
+        "the disk of {} is {used} % full and takes no messages; they are taken again once old files are deleted \
+         or space is freed",
+        path.display()
+    )]
+    DiskFull {
+        /// The log's directory.
+        path: PathBuf,
+        /// How much is taken, percent.
+        used: u8,
+    },
     /// A sync has failed before, so that nobody knows what is on the device.
     #[error("the log no longer flushes since {reason}; check the device, then restart to recover")]
     Poisoned {
@@ -113,7 +125,11 @@ impl StoreError {
 
     /// Whether the device has no room left, which passes once space is freed.
     pub fn is_disk_full(&self) -> bool {
-        matches!(self, StoreError::Io { source, .. } if is_full(source))
+        match self {
+            StoreError::Io { source, .. } => is_full(source),
+            StoreError::DiskFull { .. } => true,
+            _ => false,
+        }
     }
 }
 

@@ -3,8 +3,10 @@
 //! Names and size rules are part of the format (fact sheet: store 1).
 
 use std::collections::VecDeque;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::disk::{Disk, Entry};
 use super::error::StoreError;
@@ -13,6 +15,10 @@ use super::watermarks::PhysicalOffset;
 
 /// Digits of a file name.
 const NAME_DIGITS: usize = 20;
+
+/// So long after a failure to make a file the writer does not try by itself. Whoever prepares files tries
+/// more often: on a full device an attempt takes long.
+const TRUST_IN_FAILURE: Duration = Duration::from_millis(900);
 
 /// The name of the file that begins at `offset`.
 pub fn file_name(offset: i64) -> String {
@@ -59,7 +65,32 @@ pub struct FileSequence {
     /// The file behind the last one, made ahead of need. The lock is held while a file is made, so that
     /// a writer in need of it waits for the allocator's instead of making the same file twice.
     prepared: Mutex<Option<Arc<MappedFile>>>,
+    /// Why the last attempt to make a file failed, if so.
+    failed: Mutex<Option<Failure>>,
 }
+
+/// An attempt to make a file that failed.
+#[derive(Debug)]
+struct Failure {
+    at: Instant,
+    path: PathBuf,
+    code: Option<i32>,
+    kind: io::ErrorKind,
+}
+
+impl Failure {
+    fn of(path: &Path, error: &io::Error) -> Self {
+        Failure { at: Instant::now(), path: path.to_owned(), code: error.raw_os_error(), kind: error.kind() }
+    }
+
+    fn to_error(&self) -> StoreError {
+        let source = self.code.map_or_else(|| self.kind.into(), io::Error::from_raw_os_error);
+        StoreError::io(RESERVE, &self.path)(source)
+    }
+}
+
+/// What is tried when a file is made.
+const RESERVE: &str = "reserve space for";
 
 impl FileSequence {
     /// Maps what is in `dir`, all of it readable; makes the directory if need be.
@@ -72,6 +103,7 @@ impl FileSequence {
             disk,
             files: RwLock::new(VecDeque::new()),
             prepared: Mutex::new(None),
+            failed: Mutex::new(None),
         };
         let files: Result<VecDeque<_>, _> =
             bases.into_iter().map(|base| sequence.map_existing(base, file_size)).collect();
@@ -88,12 +120,17 @@ impl FileSequence {
 
     fn create(&self, base: PhysicalOffset) -> Result<Arc<MappedFile>, StoreError> {
         let path = self.dir.join(file_name(base.0));
-        let file = self
-            .disk
-            .create_reserved(&path, self.file_size as u64)
-            .map_err(StoreError::io("reserve space for", &path))?;
+        let made = self.disk.create_reserved(&path, self.file_size as u64);
+        *self.failed.lock().unwrap_or_else(PoisonError::into_inner) =
+            made.as_ref().err().map(|error| Failure::of(&path, error));
+        let file = made.map_err(StoreError::io(RESERVE, &path))?;
         self.disk.sync_dir(&self.dir).map_err(StoreError::io("sync the directory", &self.dir))?;
         Ok(Arc::new(MappedFile::map(self.disk.clone(), path, &file, base, 0)?))
+    }
+
+    /// Where the files are.
+    pub fn dir(&self) -> &Path {
+        &self.dir
     }
 
     /// The size of every file in bytes.
@@ -147,9 +184,25 @@ impl FileSequence {
         Ok(file)
     }
 
+    /// [`FileSequence::prepare_next`] for the writer, who must not be held up: shortly after an attempt that
+    /// failed it gets the same error at once.
+    pub fn ready_next(&self) -> Result<(), StoreError> {
+        self.check_failure()?;
+        self.prepare_next().map(drop)
+    }
+
+    fn check_failure(&self) -> Result<(), StoreError> {
+        let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        match failed.as_ref().filter(|failed| failed.at.elapsed() < TRUST_IN_FAILURE) {
+            Some(failed) => Err(failed.to_error()),
+            None => Ok(()),
+        }
+    }
+
     /// Appends the file that begins at `base`, prepared or made now. `base` is the end of the last file,
     /// or the multiple of the file size at which an empty sequence is to begin.
     pub fn roll(&self, base: PhysicalOffset) -> Result<Arc<MappedFile>, StoreError> {
+        self.check_failure()?;
         let mut prepared = self.prepared();
         let file = match prepared.take() {
             Some(ready) if ready.base() == base => ready,
@@ -192,6 +245,11 @@ impl FileSequence {
             }
         }
         Ok(())
+    }
+
+    /// When a file was last written to.
+    pub fn modified(&self, file: &MappedFile) -> Result<SystemTime, StoreError> {
+        self.disk.modified(file.path()).map_err(StoreError::io("look at", file.path()))
     }
 
     /// Removes the oldest file if it ends at or below `limit` and is not the last; tells whether it did.
@@ -294,6 +352,21 @@ mod tests {
         let bytes = fs::read(last.path()).unwrap();
         assert!(bytes[..10].iter().all(|&b| b == 9) && bytes[10..].iter().all(|&b| b == 0));
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn a_reader_keeps_the_bytes_of_a_file_that_is_deleted() {
+        let (_dir, files) = with_files(3);
+        let first = files.first().unwrap();
+        let mut writer = first.writer().unwrap();
+        writer.reserve(SIZE).unwrap().fill(7);
+        writer.publish(SIZE);
+        let held = first.slice(0..SIZE).unwrap();
+        let path = first.path().to_owned();
+        drop((writer, first));
+        assert!(files.delete_first_before(PhysicalOffset(i64::MAX)).unwrap());
+        assert!(!path.exists() && files.find(PhysicalOffset(0)).is_none());
+        assert!(held.iter().all(|&byte| byte == 7));
     }
 
     #[test]

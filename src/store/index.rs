@@ -11,7 +11,7 @@ use std::sync::Arc;
 use memmap2::MmapMut;
 
 use super::disk::Disk;
-use super::dispatch::java_hash;
+use super::dispatch::hash_on;
 use super::error::StoreError;
 use super::mapped_file::map_exclusive;
 use super::scan::Record;
@@ -59,6 +59,16 @@ impl IndexOptions {
 /// Times between which a key is looked for, in ms, both inclusive.
 pub type Period = std::ops::RangeInclusive<i64>;
 
+/// A file that is full and on the device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Filled {
+    /// Where its last record begins.
+    pub end: PhysicalOffset,
+    /// The store time of that record, ms: what the checkpoint's index time may rise to, once the log is
+    /// flushed behind the record.
+    pub timestamp: i64,
+}
+
 /// The index's one owner.
 #[derive(Debug)]
 pub struct KeyIndex {
@@ -100,31 +110,65 @@ impl KeyIndex {
         Ok(KeyIndex { options, files })
     }
 
+    /// Forgets the files that know records at or behind `log_end`, which a power cut took from the log.
+    pub fn cut_to_log(&mut self, log_end: PhysicalOffset) -> Result<(), StoreError> {
+        while let Some(last) = self.files.last().filter(|last| last.i64_at(END_OFFSET) >= log_end.0) {
+            self.options.disk.remove(&last.path).map_err(StoreError::io("remove", &last.path))?;
+            self.files.pop();
+        }
+        Ok(())
+    }
+
+    /// Where the last record that is known here was stored and when, ms; zeros when none is.
+    pub fn last_update(&self) -> (PhysicalOffset, i64) {
+        (self.end_offset(), self.files.last().map_or(0, IndexFile::end_timestamp))
+    }
+
     /// The last record that is known here; records before it are ignored. 0 when none is.
     pub fn end_offset(&self) -> PhysicalOffset {
         PhysicalOffset(self.files.last().map_or(0, |file| file.i64_at(END_OFFSET)))
     }
 
-    /// Adds a record's keys. Repeating a record that is older than the last is harmless. Returns the end
-    /// time of a file that became full and was flushed: what the checkpoint's index time may rise to.
-    pub fn put(&mut self, record: &Record<'_>) -> Result<Option<i64>, StoreError> {
+    /// Adds a record's keys. Records come in the order of the log; one that is older than the last, or the last
+    /// one itself, may be repeated: what is there is not put in twice. Returns the end of a file that became
+    /// full and was flushed.
+    ///
+    /// # Errors
+    /// A new file that cannot be made; repeating the record goes on where this ended.
+    pub fn put(&mut self, record: &Record<'_>) -> Result<Option<Filled>, StoreError> {
+        let end = self.end_offset();
         let is_rolled_back = record.sys_flag & TRANSACTION_ROLLBACK == TRANSACTION_ROLLBACK;
-        if record.physical_offset < self.end_offset() || is_rolled_back {
+        if record.physical_offset < end || is_rolled_back {
             return Ok(None);
         }
+        let mut known = if record.physical_offset == end { self.last_entries_of(end) } else { 0 };
         let mut filled = None;
-        for hash in key_hashes(record) {
+        for_each_key_hash(record, |hash| {
+            if known > 0 {
+                known -= 1;
+                return Ok(());
+            }
             filled = self.put_hash(hash, record)?.or(filled);
-        }
+            Ok(())
+        })?;
         Ok(filled)
     }
 
-    fn put_hash(&mut self, hash: i32, record: &Record<'_>) -> Result<Option<i64>, StoreError> {
+    /// How many of the newest entries belong to the record at `offset`.
+    fn last_entries_of(&self, offset: PhysicalOffset) -> usize {
+        let newest_first = self.files.iter().rev().flat_map(IndexFile::offsets_newest_first);
+        newest_first.take_while(|found| *found == offset).count()
+    }
+
+    fn put_hash(&mut self, hash: i32, record: &Record<'_>) -> Result<Option<Filled>, StoreError> {
         let mut filled = None;
         if self.files.last().is_none_or(IndexFile::is_full) {
             if let Some(full) = self.files.last() {
                 full.flush()?;
-                filled = Some(full.end_timestamp());
+                filled = Some(Filled {
+                    end: PhysicalOffset(full.i64_at(END_OFFSET)),
+                    timestamp: full.end_timestamp(),
+                });
             }
             self.add_file(record.store_timestamp)?;
         }
@@ -152,17 +196,44 @@ impl KeyIndex {
         Ok(())
     }
 
-    /// Up to `max` records stored within `period` that may carry the key, newest first. Only hashes are
-    /// compared: who asks must look at the records' keys.
-    pub fn query(&self, topic: &str, key: &str, max: usize, period: &Period) -> Vec<PhysicalOffset> {
-        let hash = key_hash(&format!("{topic}#{key}"));
-        let newest_first = self.files.iter().rev().filter(|file| file.overlaps(period));
-        newest_first.flat_map(|file| file.chain(hash, period)).take(max).collect()
+    /// Records stored within `period` that may carry the key, newest first. Only hashes are compared, and times
+    /// to the second: who asks must look at the records. One that has the key twice may come twice.
+    pub fn matches<'a>(
+        &'a self,
+        topic: &str,
+        key: &str,
+        period: &'a Period,
+    ) -> Box<dyn Iterator<Item = PhysicalOffset> + 'a> {
+        self.matches_of_hash(hash_on(of_topic(topic), key), period)
     }
 
-    /// [`KeyIndex::query`] for the records with these tags.
+    /// [`KeyIndex::matches`] for the records with these tags.
+    pub fn matches_of_tags<'a>(
+        &'a self,
+        topic: &str,
+        tags: &str,
+        period: &'a Period,
+    ) -> Box<dyn Iterator<Item = PhysicalOffset> + 'a> {
+        self.matches_of_hash(hash_on(hash_on(of_topic(topic), TAG_MARK), tags), period)
+    }
+
+    fn matches_of_hash<'a>(
+        &'a self,
+        hash: i32,
+        period: &'a Period,
+    ) -> Box<dyn Iterator<Item = PhysicalOffset> + 'a> {
+        let newest_first = self.files.iter().rev().filter(|file| file.overlaps(period));
+        Box::new(newest_first.flat_map(move |file| file.chain(positive(hash), period)))
+    }
+
+    /// The first `max` of [`KeyIndex::matches`].
+    pub fn query(&self, topic: &str, key: &str, max: usize, period: &Period) -> Vec<PhysicalOffset> {
+        self.matches(topic, key, period).take(max).collect()
+    }
+
+    /// The first `max` of [`KeyIndex::matches_of_tags`].
     pub fn query_tags(&self, topic: &str, tags: &str, max: usize, period: &Period) -> Vec<PhysicalOffset> {
-        self.query(topic, &format!("{TAG_MARK}{tags}"), max, period)
+        self.matches_of_tags(topic, tags, period).take(max).collect()
     }
 
     /// Forces what is written to the device.
@@ -183,22 +254,47 @@ impl KeyIndex {
     }
 }
 
+/// Calls `act` with the hash of each key of a record, in the order in which they are put in.
+fn for_each_key_hash(
+    record: &Record<'_>,
+    mut act: impl FnMut(i32) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let Some(topic) = record.topic_name() else { return Ok(()) };
+    let [unique, keys, tags] = record.properties_named([PROPERTY_UNIQUE_KEY, PROPERTY_KEYS, PROPERTY_TAGS]);
+    let text = |value: Option<_>| value.map(String::from_utf8_lossy).filter(|value| !value.is_empty());
+    let of_topic = of_topic(topic);
+    if let Some(unique) = text(unique) {
+        act(positive(hash_on(of_topic, &unique)))?;
+    }
+    if let Some(keys) = text(keys) {
+        let mut each = keys.split(' ').filter(|key| !key.is_empty());
+        each.try_for_each(|key| act(positive(hash_on(of_topic, key))))?;
+    }
+    match text(tags) {
+        Some(tags) => act(positive(hash_on(hash_on(of_topic, TAG_MARK), &tags))),
+        None => Ok(()),
+    }
+}
+
+/// The hash of what stands before each key of a topic.
+fn of_topic(topic: &str) -> i32 {
+    hash_on(hash_on(0, topic), "#")
+}
+
 /// The keys of a record, hashed, in the order in which they are put in.
 pub(super) fn key_hashes(record: &Record<'_>) -> Vec<i32> {
-    let Some(topic) = record.topic_name() else { return Vec::new() };
-    let property =
-        |name| record.property(name).map(String::from_utf8_lossy).filter(|value| !value.is_empty());
-    let (unique, keys, tags) =
-        (property(PROPERTY_UNIQUE_KEY), property(PROPERTY_KEYS), property(PROPERTY_TAGS));
-    let unique = unique.iter().map(|key| key_hash(&format!("{topic}#{key}")));
-    let keys = keys.iter().flat_map(|keys| keys.split(' ')).filter(|key| !key.is_empty());
-    let keys = keys.map(|key| key_hash(&format!("{topic}#{key}")));
-    unique.chain(keys).chain(tags.iter().map(|tags| key_hash(&format!("{topic}#{TAG_MARK}{tags}")))).collect()
+    let mut hashes = Vec::new();
+    // Pushing does not fail.
+    let _ = for_each_key_hash(record, |hash| {
+        hashes.push(hash);
+        Ok(())
+    });
+    hashes
 }
 
 /// The absolute value of Java's hash; the one number that has none counts as 0.
-fn key_hash(key: &str) -> i32 {
-    java_hash(key).checked_abs().unwrap_or(0)
+fn positive(hash: i32) -> i32 {
+    hash.checked_abs().unwrap_or(0)
 }
 
 /// `yyyyMMddHHmmssSSS` of a time in ms since the epoch, UTC.
@@ -316,6 +412,12 @@ impl IndexFile {
         self.put_bytes(NEXT_ENTRY, (number + 1).to_be_bytes());
     }
 
+    /// Where the records of the entries begin, the last entry first.
+    fn offsets_newest_first(&self) -> impl Iterator<Item = PhysicalOffset> + '_ {
+        let places = (1..self.next_entry()).rev().filter_map(|number| self.entry_place(number));
+        places.map(|place| PhysicalOffset(self.i64_at(place + 4)))
+    }
+
     /// The records of a hash within a period, newest first.
     fn chain<'a>(&'a self, hash: i32, period: &'a Period) -> impl Iterator<Item = PhysicalOffset> + 'a {
         let mut number = self.i32_at(self.slot_place(hash));
@@ -354,12 +456,16 @@ mod tests {
     }
 
     fn put(index: &mut KeyIndex, i: i64, keys: &str) -> Option<i64> {
+        put_all(index, i, keys).unwrap().map(|filled| filled.timestamp)
+    }
+
+    fn put_all(index: &mut KeyIndex, i: i64, keys: &str) -> Result<Option<Filled>, StoreError> {
         let mut draft = Draft::new("T", 0, i, b"x");
         draft.properties = format!("KEYS\u{1}{keys}\u{2}");
         draft.store_timestamp = 1_000_000 + i * 1000;
         let bytes = draft.encode(PhysicalOffset(i));
         let Found::Record(record) = examine(&bytes, PhysicalOffset(i), Verify::Layout) else { panic!() };
-        index.put(&record).unwrap()
+        index.put(&record)
     }
 
     fn found(index: &KeyIndex, key: &str, max: usize, period: &Period) -> Vec<i64> {
@@ -400,6 +506,66 @@ mod tests {
         assert_eq!(found(&index, "k", 2, &ALWAYS), [60, 59]);
         index.delete_before(PhysicalOffset(55)).unwrap();
         assert_eq!(index.files.len(), 1);
+    }
+
+    fn bytes(root: &Path) -> Vec<(String, Vec<u8>)> {
+        let mut files: Vec<_> = std::fs::read_dir(root.join("index"))
+            .into_iter()
+            .flatten()
+            .map(|entry| entry.unwrap())
+            .map(|entry| (entry.file_name().into_string().unwrap(), std::fs::read(entry.path()).unwrap()))
+            .collect();
+        files.sort();
+        files
+    }
+
+    #[test]
+    fn an_owner_that_ends_after_any_entry_leaves_what_a_rebuild_would_write() {
+        let (dir, rebuilt) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let keys = |i: i64| ["a", "b c", "", "d e f g", "a a"][i as usize % 5];
+        let mut whole = open(rebuilt.path(), false);
+        for i in 1..=60 {
+            put(&mut whole, i, keys(i));
+        }
+        whole.flush().unwrap();
+        for i in 1..=60 {
+            // Each owner puts in some of the record's keys, and ends; the next one begins with that record.
+            for left in 0..=4 {
+                let mut index = open(dir.path(), false);
+                let parts = keys(i).split(' ').take(left).collect::<Vec<_>>().join(" ");
+                if i > 1 && index.end_offset().0 < i {
+                    put(&mut index, i - 1, keys(i - 1));
+                }
+                put(&mut index, i, &parts);
+            }
+            put(&mut open(dir.path(), false), i, keys(i));
+        }
+        assert!(bytes(dir.path()) == bytes(rebuilt.path()), "byte for byte");
+    }
+
+    #[test]
+    fn records_that_the_log_has_lost_are_lost_here_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut index = open(dir.path(), false);
+        for i in 1..=60 {
+            put(&mut index, i, "k");
+        }
+        index.cut_to_log(PhysicalOffset(61)).unwrap();
+        assert_eq!(index.end_offset(), PhysicalOffset(60));
+        index.cut_to_log(PhysicalOffset(50)).unwrap();
+        assert_eq!((index.files.len(), index.end_offset()), (1, PhysicalOffset(49)));
+        index.cut_to_log(PhysicalOffset(0)).unwrap();
+        assert!(index.files.is_empty() && bytes(dir.path()).is_empty());
+    }
+
+    #[test]
+    fn nothing_is_made_before_the_first_key() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut index = open(dir.path(), false);
+        put(&mut index, 1, "");
+        assert!(bytes(dir.path()).is_empty());
+        put(&mut index, 2, "k");
+        assert_eq!(bytes(dir.path()).len(), 1);
     }
 
     #[test]

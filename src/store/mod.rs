@@ -11,6 +11,7 @@
 //! - [`queue_table`], [`queue_path`], [`consume_queue`], [`offset_by_time`]: the queues that point into the log.
 //! - [`checkpoint`], [`lock`], [`config_file`]: the small files.
 //! - [`index`]: records by key.
+//! - [`retention`], [`local_time`]: which files may go and when, and when there is no room for messages.
 //! - `rebuild`, [`recovery`], [`store`]: what a start makes of the files, and the owner of it all.
 //! - [`inspect`]: a stopped store looked at from outside: what is whole, messages by filter, a rebuild.
 //!
@@ -29,6 +30,7 @@ pub mod file_sequence;
 pub mod index;
 pub mod inspect;
 pub mod lease;
+pub mod local_time;
 pub mod lock;
 pub mod mapped_file;
 pub mod offset_by_time;
@@ -36,6 +38,7 @@ pub mod queue_path;
 pub mod queue_table;
 mod rebuild;
 pub mod recovery;
+pub mod retention;
 pub mod scan;
 #[allow(clippy::module_inception)]
 pub mod store;

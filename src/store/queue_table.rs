@@ -84,6 +84,14 @@ impl QueueState {
         self.new_dir.swap(false, Ordering::AcqRel)
     }
 
+    /// How many units may not be on the device yet.
+    pub(super) fn dirty_units(&self) -> usize {
+        match self.dirty_from.load(Ordering::Acquire) {
+            CLEAN => 0,
+            from => self.dispatched_next().since(QueueOffset(from)),
+        }
+    }
+
     /// Takes the note away: the caller syncs from the returned offset, and puts it back on failure.
     pub(super) fn take_dirty(&self) -> Option<QueueOffset> {
         let from = self.dirty_from.swap(CLEAN, Ordering::AcqRel);

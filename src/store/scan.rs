@@ -66,6 +66,19 @@ impl<'a> Record<'a> {
         std::str::from_utf8(self.topic).ok()
     }
 
+    /// The values of several properties in one pass; of one that comes twice the first.
+    pub fn properties_named<const N: usize>(&self, names: [&str; N]) -> [Option<&'a [u8]>; N] {
+        let mut values = [None; N];
+        for pair in self.properties.split(|&byte| byte == PROPERTY_SEPARATOR) {
+            for (name, value) in names.iter().zip(&mut values) {
+                if let Some([NAME_VALUE_SEPARATOR, found @ ..]) = pair.strip_prefix(name.as_bytes()) {
+                    value.get_or_insert(found);
+                }
+            }
+        }
+        values
+    }
+
     /// The value of a property, as the bytes that were received.
     pub fn property(&self, name: &str) -> Option<&'a [u8]> {
         self.properties.split(|&byte| byte == PROPERTY_SEPARATOR).find_map(|pair| {

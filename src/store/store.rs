@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use super::checkpoint::Checkpoint;
@@ -14,7 +14,7 @@ use super::dispatch::{DispatchRules, light_units, unit_of};
 use super::error::StoreError;
 use super::lock::{AbortMark, StoreLock};
 use super::queue_path::queue_dir;
-use super::queue_table::QueueTable;
+use super::queue_table::{QueueState, QueueTable};
 use super::recovery::{Progress, RecoveryReport, recover};
 use super::scan::{Found, Verify, examine};
 use super::watermarks::{PhysicalOffset, Watermarks};
@@ -72,6 +72,8 @@ pub enum Closed {
     Clean,
     /// So many bytes of the log are in no queue yet; the next start recovers as after a crash.
     Behind(usize),
+    /// A part could not be flushed; the next start recovers as after a crash.
+    Doubted,
 }
 
 /// An open store: nobody else has its files.
@@ -84,6 +86,8 @@ pub struct Store {
     /// Store time of the last record that is in all its queues, ms.
     dispatched_timestamp: AtomicI64,
     recovery: RecoveryReport,
+    /// Something could not be flushed that the next start would trust.
+    is_doubted: AtomicBool,
     /// Taken at the close, so that nothing is appended after it.
     last_appender: OnceLock<Appender>,
     _lock: StoreLock,
@@ -117,6 +121,7 @@ impl Store {
             checkpoint,
             abort,
             recovery,
+            is_doubted: AtomicBool::new(false),
             last_appender: OnceLock::new(),
             _lock: lock,
         })
@@ -159,9 +164,9 @@ impl Store {
         ConsumeQueue::open(files, FindEnd::Halving, state)
     }
 
-    /// Appends the units that a queue lacks of what its topic has in the log below `up_to`: those that were
-    /// on their way when its owner crashed. Cheap when none is missing; otherwise it reads the log from the
-    /// queue's last record on.
+    /// Appends the units that a queue lacks of what its topic has in the log between `from` and `up_to`: those
+    /// that were on their way when its owner crashed. Cheap when none is missing; otherwise it reads the log,
+    /// from the queue's last record on where that lies behind `from`.
     ///
     /// # Errors
     /// [`StoreError::Gap`] when the log does not have what is missing.
@@ -170,12 +175,13 @@ impl Store {
         queue: &mut ConsumeQueue,
         topic: &str,
         queue_id: i32,
+        from: PhysicalOffset,
         up_to: PhysicalOffset,
     ) -> Result<(), StoreError> {
         if queue.max_offset() >= queue.state().next_offset() {
             return Ok(());
         }
-        let from = queue.max_physical()?.unwrap_or_default().max(self.log.min_offset());
+        let from = queue.max_physical()?.unwrap_or_default().max(from).max(self.log.min_offset());
         for scanned in self.log.scan(from, up_to) {
             let scanned = scanned?;
             let Found::Record(record) = examine(&scanned.bytes, scanned.offset, Verify::Layout) else {
@@ -225,11 +231,49 @@ impl Store {
     pub fn flush_queues(&self) -> Result<(), StoreError> {
         // Read first: all units of that time are written, and the flush comes after them.
         let timestamp = self.dispatched_timestamp.load(Ordering::Acquire);
-        for (topic, queue_id, state) in self.queues.snapshot() {
-            consume_queue::flush(&self.options.queue_files(&topic, queue_id)?, &state)?;
-        }
+        self.flush_queues_from(0)?;
         self.checkpoint.queues.advance(timestamp);
         self.checkpoint.flush()
+    }
+
+    /// Forces the queues that have at least so many bytes of new units to the device. That is no reason for
+    /// another checkpoint: others may have a few.
+    pub fn flush_queues_from(&self, least: usize) -> Result<(), StoreError> {
+        for (topic, queue_id, state) in self.queues.snapshot() {
+            if state.dirty_units().saturating_mul(consume_queue::UNIT_SIZE) >= least {
+                consume_queue::flush(&self.options.queue_files(&topic, queue_id)?, &state)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Says that a part of the files could not be flushed: the close leaves the mark of a crash.
+    pub fn doubt(&self) {
+        self.is_doubted.store(true, Ordering::Release);
+    }
+
+    /// Follows the log's deletion up to `log_min` in a queue that nobody owns.
+    ///
+    /// # Errors
+    /// [`StoreError::InUse`] when it has an owner, who can do it himself.
+    pub fn correct_queue(
+        &self,
+        topic: &str,
+        queue_id: i32,
+        state: Arc<QueueState>,
+        log_min: PhysicalOffset,
+    ) -> Result<(), StoreError> {
+        let files = self.options.queue_files(topic, queue_id)?;
+        ConsumeQueue::open(files, FindEnd::Halving, state)?.correct_min(log_min)
+    }
+
+    /// How much of the disk is taken, percent: of the log's or the root's, whichever is fuller.
+    pub fn disk_used(&self) -> Result<u8, StoreError> {
+        let used = |dir: &std::path::Path| match self.options.disk.usage(dir) {
+            Ok(usage) => Ok(usage.percent()),
+            Err(error) => Err(StoreError::io("read the usage of", dir)(error)),
+        };
+        Ok(used(self.log.files().dir())?.max(used(&self.options.root)?))
     }
 
     /// Closes in order: everything flushed, the checkpoint written, the abort mark removed. The appender
@@ -244,6 +288,9 @@ impl Store {
         let behind = self.log.max_offset().since(self.watermarks().dispatched.get());
         if behind > 0 {
             return Ok(Closed::Behind(behind));
+        }
+        if self.is_doubted.load(Ordering::Acquire) {
+            return Ok(Closed::Doubted);
         }
         self.abort.clear(self.options.disk.as_ref())?;
         Ok(Closed::Clean)

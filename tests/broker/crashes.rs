@@ -105,8 +105,8 @@ fn the_logs_writer_may_crash() {
 }
 
 #[test]
-fn the_flusher_may_crash() {
-    survives(&["store/flush"], &panics()[..2], FlushDiskType::SyncFlush);
+fn the_flusher_and_who_holds_the_waiters_may_crash() {
+    survives(&["store/flush", "store/waiters"], &panics()[..2], FlushDiskType::SyncFlush);
 }
 
 #[test]
@@ -123,7 +123,14 @@ fn queues_may_crash() {
 fn those_that_work_in_the_background_may_crash() {
     let starts = [Fault::FailStart];
     survives(
-        &["store/allocator", "store/queue-flush", "topics", "remoting/listener"],
+        &[
+            "store/allocator",
+            "store/queue-flush",
+            "store/index",
+            "store/cleaner",
+            "topics",
+            "remoting/listener",
+        ],
         &starts,
         FlushDiskType::AsyncFlush,
     );

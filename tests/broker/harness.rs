@@ -4,7 +4,7 @@ use std::{
     io::{Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpStream},
     path::Path,
-    sync::mpsc,
+    sync::{Arc, mpsc},
     thread::JoinHandle,
     time::Duration,
 };
@@ -13,7 +13,7 @@ use actix::System;
 use bytes::{Bytes, BytesMut};
 use castmq::{
     actors::{
-        broker::{BrokerThreads, OpenBroker},
+        broker::{Broker, BrokerThreads, OpenBroker},
         process::Threads,
         supervision::{Branch, Clock, Exit, Node, Tree},
     },
@@ -30,14 +30,19 @@ use castmq::{
             topic::CreateTopicRequest,
         },
     },
+    store::disk::{Disk, LocalDisk},
 };
 
 /// A broker on threads of its own; dropped, it stops in order and closes its store.
 pub(crate) struct Running {
     pub(crate) address: SocketAddr,
     pub(crate) tree: Branch,
+    /// Its parts, as its own requests reach them.
+    pub(crate) broker: Arc<Broker>,
     stop: Option<tokio::sync::oneshot::Sender<()>>,
-    thread: Option<JoinHandle<Exit>>,
+    thread: Option<JoinHandle<(Exit, Result<(), String>)>>,
+    /// Whether its store may be unable to close.
+    pub(crate) may_fail_to_close: bool,
 }
 
 impl Running {
@@ -46,16 +51,26 @@ impl Running {
     }
 
     pub(crate) fn start_with(store: &Path, change: impl FnOnce(&mut BrokerConfig)) -> Self {
+        Self::start_on(store, Arc::new(LocalDisk), change)
+    }
+
+    pub(crate) fn start_on(
+        store: &Path,
+        disk: Arc<dyn Disk>,
+        change: impl FnOnce(&mut BrokerConfig),
+    ) -> Self {
         let mut config = BrokerConfig {
             listen_port: 0,
             bind_address: Ipv4Addr::LOCALHOST.into(),
             broker_ip1: "127.0.0.1".into(),
             store_path_root_dir: store.to_owned(),
             mapped_file_size_commit_log: config::Bytes(1 << 20),
+            max_hash_slot_num: 100,
+            max_index_num: 1000,
             ..BrokerConfig::default()
         };
         change(&mut config);
-        let open = OpenBroker::open(config).unwrap();
+        let open = OpenBroker::open_on(config, disk).unwrap();
         let address = open.address();
         let (stop, stopped) = tokio::sync::oneshot::channel();
         let (up, is_up) = mpsc::channel();
@@ -64,19 +79,18 @@ impl Running {
                 let threads = Threads::default();
                 let tree = Tree::new("broker", Clock::system(), &threads.start("root"));
                 let close = open.closing();
-                open.grow(tree.root(), &BrokerThreads::start(&threads, 0)).unwrap();
+                let broker = open.grow(tree.root(), &BrokerThreads::start(&threads, 0)).unwrap();
                 tree.start();
                 tree.started().await.unwrap();
-                up.send(tree.root().clone()).unwrap();
+                up.send((tree.root().clone(), broker)).unwrap();
                 let _ = stopped.await;
                 let exit = tree.stop().await;
                 threads.end();
-                close().unwrap();
-                exit
+                (exit, close().map_err(|error| error.to_string()))
             })
         });
-        let tree = is_up.recv().unwrap();
-        Self { address, tree, stop: Some(stop), thread: Some(thread) }
+        let (tree, broker) = is_up.recv().unwrap();
+        Self { address, tree, broker, stop: Some(stop), thread: Some(thread), may_fail_to_close: false }
     }
 
     pub(crate) fn connect(&self) -> Client {
@@ -97,9 +111,11 @@ impl Drop for Running {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
-            let exit = thread.join();
+            let ended = thread.join();
             if !std::thread::panicking() {
-                assert_eq!(exit.unwrap(), Exit::Stopped);
+                let (exit, closed) = ended.unwrap();
+                assert_eq!(exit, Exit::Stopped);
+                assert!(self.may_fail_to_close || closed.is_ok(), "{closed:?}");
             }
         }
     }

@@ -53,6 +53,66 @@ fn a_frame_may_arrive_byte_by_byte() {
 }
 
 #[test]
+fn who_asks_without_reading_is_read_no_further() {
+    let dir = tempfile::tempdir().unwrap();
+    let broker = Running::start(dir.path());
+    let mut flood = broker.connect();
+    flood.stream.set_nonblocking(true).unwrap();
+    let header = br#"{"code":31999,"opaque":5}"#;
+    let mut frame = Vec::new();
+    frame.extend((4 + header.len() as u32).to_be_bytes());
+    frame.extend((header.len() as u32).to_be_bytes());
+    frame.extend(header);
+    let frames = frame.repeat(1_000);
+    let (mut written, mut refused) = (0, 0);
+    // Both sockets' buffers and what a connection may owe take some 20 MiB; without a limit this never ends.
+    while refused < 50 && written < 300 << 20 {
+        match flood.stream.write(&frames) {
+            Ok(count) => (written, refused) = (written + count, 0),
+            Err(_) => {
+                refused += 1;
+                std::thread::sleep(std::time::Duration::from_millis(10));
+            }
+        }
+    }
+    assert!(written < 100 << 20, "{written} bytes were taken");
+    broker.connect().create_topic("T", 1);
+}
+
+#[test]
+fn a_busy_connection_lets_others_have_their_turn() {
+    let dir = tempfile::tempdir().unwrap();
+    let broker = Running::start(dir.path());
+    let busy = broker.connect();
+    let (mut reads, mut writes) = (busy.stream.try_clone().unwrap(), busy.stream);
+    let end = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let ended = end.clone();
+    let flood = std::thread::spawn(move || {
+        let header = br#"{"code":31999,"opaque":5}"#;
+        let mut frame = Vec::new();
+        frame.extend((4 + header.len() as u32).to_be_bytes());
+        frame.extend((header.len() as u32).to_be_bytes());
+        frame.extend(header);
+        let frames = frame.repeat(1_000);
+        while !ended.load(std::sync::atomic::Ordering::Relaxed) && writes.write_all(&frames).is_ok() {}
+        let _ = writes.shutdown(std::net::Shutdown::Both);
+    });
+    let drain =
+        std::thread::spawn(move || while reads.read(&mut [0; 1 << 16]).is_ok_and(|count| count > 0) {});
+    let mut other = broker.connect();
+    other.create_topic("T", 1);
+    let began = std::time::Instant::now();
+    for _ in 0..20 {
+        other.send("T", 0, b"x").unwrap();
+    }
+    let took = began.elapsed();
+    end.store(true, std::sync::atomic::Ordering::Relaxed);
+    flood.join().unwrap();
+    drain.join().unwrap();
+    assert!(took < std::time::Duration::from_secs(5), "20 sends beside a busy connection took {took:?}");
+}
+
+#[test]
 fn connections_over_the_limit_are_closed_and_the_others_live() {
     let dir = tempfile::tempdir().unwrap();
     let broker = Running::start_with(dir.path(), |config| config.max_connections = 2);

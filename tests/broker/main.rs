@@ -6,6 +6,13 @@
 #[cfg(feature = "chaos")]
 mod crashes;
 mod durability;
+mod faulty_disk;
+mod filters;
+mod full_disk;
 mod harness;
 mod hostile;
+mod index;
 mod messages;
+mod names;
+mod retention;
+mod sync_flush;

@@ -118,6 +118,27 @@ fn a_send_that_may_not_be_is_refused_with_rocketmqs_code() {
 }
 
 #[test]
+fn transaction_bits_that_a_client_sets_itself_leave_no_hole_in_the_queue() {
+    let dir = tempfile::tempdir().unwrap();
+    let broker = Running::start(dir.path());
+    let mut client = broker.connect();
+    client.create_topic("T", 1);
+    let mut send = |sys_flag: i32, body: &[u8]| {
+        let request = SendMessageRequest { sys_flag, ..message("T", 0, "") };
+        receipt(&client.ask(RequestCode::SEND_MESSAGE_V2, &request.compact(), body))
+    };
+    assert_eq!(send(0, b"one").unwrap().queue_offset, 0);
+    send(4, b"prepared").unwrap();
+    send(12, b"rolled back").unwrap();
+    assert_eq!(send(0x80, b"inner batch").unwrap_err(), ResponseCode::MESSAGE_ILLEGAL);
+    assert_eq!(send(-1, b"everything").unwrap_err(), ResponseCode::MESSAGE_ILLEGAL);
+    assert_eq!(send(0, b"two").unwrap().queue_offset, 1);
+    let bodies: Vec<_> = client.drain("T", 0, 2).into_iter().map(|got| got.body).collect();
+    assert_eq!(bodies, [&b"one"[..], b"two"]);
+    assert!(broker.snapshot().is_whole());
+}
+
+#[test]
 fn a_pull_outside_of_the_queue_says_where_to_go() {
     let dir = tempfile::tempdir().unwrap();
     let broker = Running::start(dir.path());

@@ -124,7 +124,7 @@ pub(crate) fn index(store: &Store, was_abnormal: bool) -> KeyIndex {
         let scanned = scanned.unwrap();
         let Found::Record(record) = examine(&scanned.bytes, scanned.offset, Verify::Layout) else { panic!() };
         if let Some(full) = index.put(&record).unwrap() {
-            store.checkpoint().index.advance(full);
+            store.checkpoint().index.advance(full.timestamp);
         }
     }
     index

@@ -12,7 +12,7 @@ use crate::{
         groups::Groups,
         registration::Registration,
         remoting::Origin,
-        store::Queues,
+        store::{Queues, StoreActors},
         supervision::{Branch, Clock, Millis},
         topics::Topics,
     },
@@ -70,6 +70,8 @@ pub struct Broker {
     pub topics: Topics,
     /// Its topic queues.
     pub queues: Queues,
+    /// The actors of its files: those queues, the key index, the cleaner.
+    pub stored: StoreActors,
     /// Its consumer and producer groups.
     pub groups: Groups,
     /// Its registration with the nameservers.

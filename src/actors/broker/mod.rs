@@ -2,11 +2,13 @@
 //!
 //! - [`service`]: which code goes where.
 //! - [`send`], [`pull`]: the two hot roads, up to the queue actor.
+//! - [`query`]: messages by key.
 //! - [`admin`]: everything that operators and clients ask beside messages.
 
 mod admin;
 mod context;
 mod pull;
+mod query;
 mod send;
 mod service;
 mod start;

@@ -12,7 +12,7 @@ use crate::{
         },
     },
     config::BrokerConfig,
-    filter::Filter,
+    filter::{Filter, FilterError},
     protocol::{
         codes::{RequestCode, ResponseCode},
         fields::Value,
@@ -26,6 +26,9 @@ use crate::{
 
 /// How long a connection waits for a full queue.
 const PATIENCE: Duration = Duration::from_millis(200);
+
+/// The longest that a pull is held, in ms, whatever it asks for: who is gone by then holds nothing here.
+const LONGEST_HOLD: i64 = 120_000;
 
 /// A refusal, with the reason that the answer names for clients of groups and topics that may not read.
 struct Denial {
@@ -48,6 +51,7 @@ const FORBIDDEN_BROKER: i32 = 1;
 const FORBIDDEN_GROUP: i32 = 2;
 const FORBIDDEN_TOPIC: i32 = 3;
 const FORBIDDEN_BROADCAST: i32 = 4;
+const FORBIDDEN_SUBSCRIPTION: i32 = 5;
 
 pub(super) async fn serve(broker: &Arc<Broker>, request: Request) {
     let header = match PullMessageRequest::from_fields(&request.header.fields) {
@@ -132,7 +136,7 @@ fn admit(
         );
         return Err(Denial::new(ResponseCode::INVALID_PARAMETER, remark));
     }
-    let filter = filter(broker, header, &group)?;
+    let filter = filter(broker, config, header, &group)?;
     Ok(Admitted { filter, flags: answer_flags(&topic, &group) })
 }
 
@@ -143,18 +147,15 @@ fn answer_flags(topic: &TopicConfig, group: &SubscriptionGroupConfig) -> AnswerF
 /// The filter that comes with the pull, or the registered one.
 fn filter(
     broker: &Broker,
+    config: &BrokerConfig,
     header: &PullMessageRequest,
     group: &SubscriptionGroupConfig,
 ) -> Result<Filter, Denial> {
-    let parse_failed = |error: crate::filter::FilterError| {
-        Denial::new(
-            ResponseCode::SUBSCRIPTION_PARSE_FAILED,
-            format!("parse the consumer's subscription failed: {error}"),
-        )
-    };
     if header.sys_flag.has_subscription() {
         let expression = header.subscription.as_deref().unwrap_or_default();
-        return Filter::parse(header.expression_type.as_deref(), expression).map_err(parse_failed);
+        let language = header.expression_type.as_deref();
+        return Filter::admit(language, expression, config.enable_property_filter)
+            .map_err(|error| unfit(&error, error.code()));
     }
     let name = &header.consumer_group;
     let members = broker.groups.live(name).filter(|members| members.is_online()).ok_or_else(|| {
@@ -164,6 +165,10 @@ fn filter(
     if !group.consume_broadcast_enable && members.message_model() == MessageModel::Broadcasting {
         let remark = format!("the consumer group[{name}] can not consume by broadcast way");
         return Err(Denial::forbidden(FORBIDDEN_BROADCAST, remark));
+    }
+    if broker.topics.is_forbidden(name, &header.topic) {
+        let remark = format!("the consumer group[{name}] is forbidden for topic[{}]", header.topic);
+        return Err(Denial::forbidden(FORBIDDEN_SUBSCRIPTION, remark));
     }
     let subscription = members.subscription(&header.topic).ok_or_else(|| {
         let remark = format!("the consumer's subscription not exist: {name}, topic: {}", header.topic);
@@ -175,7 +180,27 @@ fn filter(
             "the consumer's subscription not latest",
         ));
     }
-    Filter::of(&subscription).map_err(parse_failed)
+    let (language, expression) = (&*subscription.expression_type, &*subscription.sub_string);
+    Filter::admit(Some(language), expression, config.enable_property_filter).map_err(|error| match error {
+        FilterError::Sql(_) => unfit(&error, ResponseCode::FILTER_DATA_NOT_EXIST),
+        FilterError::UnknownType(_) | FilterError::NoTag | FilterError::Disabled(_) => {
+            unfit(&error, error.code())
+        }
+    })
+}
+
+/// The refusal of an expression; the words before the reason are RocketMQ's.
+fn unfit(error: &FilterError, code: ResponseCode) -> Denial {
+    let remark = match code {
+        ResponseCode::SUBSCRIPTION_PARSE_FAILED => {
+            format!("parse the consumer's subscription failed: {error}")
+        }
+        ResponseCode::FILTER_DATA_NOT_EXIST => {
+            format!("The broker's consumer filter data is not exist!Your expression may be wrong! {error}")
+        }
+        _ => error.to_string(),
+    };
+    Denial::new(code, remark)
 }
 
 /// How long the pull may be held, in ms; `None` when it may not.
@@ -183,7 +208,7 @@ fn hold(config: &BrokerConfig, header: &PullMessageRequest) -> Option<i64> {
     if !header.sys_flag.may_suspend() {
         return None;
     }
-    let wait = header.suspend_timeout_millis.max(0);
+    let wait = header.suspend_timeout_millis.clamp(0, LONGEST_HOLD);
     let short = i64::try_from(config.short_polling_time_mills.0).unwrap_or(i64::MAX);
     Some(if config.long_polling_enable { wait } else { short })
 }

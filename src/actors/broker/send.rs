@@ -20,7 +20,7 @@ use crate::{
         record::{PropertyText, RecordFields},
         requests::send::SendMessageRequest,
         sys_flag::SysFlag,
-        topic::{TopicConfig, is_send_forbidden, validate_topic},
+        topic::{RETRY_PREFIX, TopicConfig, is_send_forbidden, validate_topic},
     },
 };
 
@@ -122,6 +122,10 @@ impl<'a> Sends<'a> {
                 format!("Sending message to topic[{topic}] is forbidden."),
             );
         }
+        if incoming.code == RequestCode::SEND_BATCH_MESSAGE && topic.starts_with(RETRY_PREFIX) {
+            let remark = "batch request does not support retry group";
+            return refusal(ResponseCode::MESSAGE_ILLEGAL, remark.into());
+        }
         if incoming.body.is_empty() {
             return refusal(ResponseCode::SYSTEM_ERROR, "a message needs a body".into());
         }
@@ -146,13 +150,18 @@ impl<'a> Sends<'a> {
             let remark = format!("request queueId[{}] is illegal, {:?}", header.queue_id, topic.topic_name);
             return self.refuse(reply, ResponseCode::INVALID_PARAMETER, remark);
         }
+        if topic.write_queue_nums < 1 {
+            let remark = format!("topic[{}] has no queue to write to", topic.topic_name);
+            return self.refuse(reply, ResponseCode::SYSTEM_ERROR, remark);
+        }
         let queue_id = match header.queue_id {
             chosen @ 0.. => chosen,
-            _ => fastrand::i32(0..topic.write_queue_nums.max(1)),
+            _ => fastrand::i32(0..topic.write_queue_nums),
         };
         let text = header.properties.clone().unwrap_or_default().into_bytes();
         let is_batch = code == RequestCode::SEND_BATCH_MESSAGE || header.batch;
-        let wishes = Wishes::of(&text);
+        let mut wishes = Wishes::of(&text);
+        wishes.is_inner_batch |= SysFlag(header.sys_flag).has(SysFlag::INNER_BATCH);
         if let Some(remark) = not_served(&wishes) {
             return self.refuse(reply, ResponseCode::MESSAGE_ILLEGAL, remark.to_owned());
         }

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use super::{Broker, admin, pull, send::Sends};
+use super::{Broker, admin, pull, query, send::Sends};
 use crate::{
     actors::{
         live,
         remoting::{Peer, Request, Service},
     },
-    protocol::codes::{RequestCode, ResponseCode},
+    protocol::codes::RequestCode,
 };
 
 /// The broker as its connections see it.
@@ -29,11 +29,10 @@ impl Service for BrokerService {
                 RequestCode::PULL_MESSAGE | RequestCode::LITE_PULL_MESSAGE => {
                     pull::serve(broker, request).await
                 }
+                RequestCode::QUERY_MESSAGE => query::serve(broker, request),
                 _ => {
-                    let rest =
-                        admin::serve(broker, request).and_then(|request| live::serve(&broker.tree, request));
-                    if let Some(request) = rest {
-                        not_supported(request);
+                    if let Some(request) = admin::serve(broker, request) {
+                        live::serve(&broker.tree, request);
                     }
                 }
             }
@@ -44,9 +43,4 @@ impl Service for BrokerService {
     fn closed(&self, peer: &Arc<Peer>) {
         self.0.groups.closed(peer);
     }
-}
-
-fn not_supported(request: Request) {
-    let remark = format!(" request type {} not supported", request.header.code);
-    request.reply.refuse(ResponseCode::REQUEST_CODE_NOT_SUPPORTED, &remark);
 }

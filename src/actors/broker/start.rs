@@ -27,7 +27,12 @@ use crate::{
         data_version::DataVersion, message_id::UniqueIds, properties::name,
         register::TopicConfigSerializeWrapper, topic::TopicConfig,
     },
-    store::{Store, StoreError, StoreOptions, dispatch::DispatchRules, store::Closed},
+    store::{
+        Store, StoreError, StoreOptions,
+        disk::{Disk, LocalDisk},
+        dispatch::DispatchRules,
+        store::Closed,
+    },
 };
 
 /// Old clients connect to the port two below (fact sheet: remoting 1.8).
@@ -112,7 +117,15 @@ impl OpenBroker {
     ///
     /// # Errors
     /// [`BrokerError`], before anything was started.
-    pub fn open(mut config: BrokerConfig) -> Result<Self, BrokerError> {
+    pub fn open(config: BrokerConfig) -> Result<Self, BrokerError> {
+        Self::open_on(config, Arc::new(LocalDisk))
+    }
+
+    /// [`OpenBroker::open`] on a file system of one's own.
+    ///
+    /// # Errors
+    /// As [`OpenBroker::open`].
+    pub fn open_on(mut config: BrokerConfig, disk: Arc<dyn Disk>) -> Result<Self, BrokerError> {
         if config.broker_role == BrokerRole::Slave {
             return Err(BrokerError::Slave);
         }
@@ -120,8 +133,9 @@ impl OpenBroker {
             .broker_ip1
             .parse()
             .map_err(|_| BrokerError::Advertised { value: config.broker_ip1.clone() })?;
-        let store = Arc::new(open_store(&config)?);
+        // First, since a store that was opened for nothing recovers at its next start.
         let (sockets, port) = bind(config.bind_address, config.listen_port)?;
+        let store = Arc::new(open_store(&config, disk)?);
         config.listen_port = port;
         let identity = Identity {
             cluster: config.broker_cluster_name.clone(),
@@ -185,7 +199,7 @@ impl OpenBroker {
             idle: config.server_channel_max_idle_time_seconds.duration(),
         };
         let StoreThreads { background, control, .. } = &threads.store;
-        let queues = store::grow(parent, &store, &config, &threads.store);
+        let stored = store::grow(parent, &store, &config, &threads.store);
         let registration: Arc<OnceLock<Registration>> = Arc::default();
         let announced = registration.clone();
         let topics = topics::grow(parent, background, &config, store.options(), move |changed, version| {
@@ -216,10 +230,11 @@ impl OpenBroker {
             config: Live::new(config),
             store,
             topics,
-            queues,
+            queues: stored.queues.clone(),
+            stored,
             groups,
             registration: register,
-            tree: parent.clone(),
+            tree: parent.root(),
             clock,
         });
         remoting::open(parent, doors, Arc::new(BrokerService(broker.clone())))?;
@@ -229,6 +244,7 @@ impl OpenBroker {
 
 fn close(store: &Store) -> Result<(), StoreError> {
     match store.close()? {
+        Closed::Doubted => tracing::warn!("a part could not be flushed: the next start recovers"),
         Closed::Clean => tracing::info!("the store is closed: everything is on the device"),
         Closed::Behind(bytes) => {
             tracing::warn!(bytes, "the queues are behind the log: the next start recovers")
@@ -237,7 +253,7 @@ fn close(store: &Store) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn open_store(config: &BrokerConfig) -> Result<Store, StoreError> {
+fn open_store(config: &BrokerConfig, disk: Arc<dyn Disk>) -> Result<Store, StoreError> {
     let delays = config.message_delay_level.delays();
     let options = StoreOptions {
         commit_log_dir: config.store_path_commit_log.clone(),
@@ -247,6 +263,7 @@ fn open_store(config: &BrokerConfig) -> Result<Store, StoreError> {
             delay_levels: delays.iter().map(|delay| delay.as_millis() as i64).collect(),
             ..DispatchRules::default()
         },
+        disk,
         ..StoreOptions::at(PathBuf::from(&config.store_path_root_dir))
     };
     let (began, mut told) = (Instant::now(), Instant::now());

@@ -15,6 +15,7 @@ use crate::{
     protocol::{
         data_version::DataVersion,
         offsets::{ConsumerOffsets, offset_key, split_offset_key},
+        topic::{is_storable, validate_group},
     },
 };
 
@@ -93,16 +94,15 @@ impl Offsets {
     /// Sets an offset, unless the queue was reset and no pull has seen it yet: whoever commits still
     /// consumes from where it was before. False then.
     pub(super) fn commit(&self, group: &str, topic: &str, queue_id: i32, offset: i64, now: Millis) -> bool {
-        if self.is_reset(group, topic, queue_id) {
-            return false;
-        }
-        self.set(group, topic, queue_id, offset, now);
-        true
+        !self.is_reset(group, topic, queue_id) && self.set(group, topic, queue_id, offset, now)
     }
 
-    fn set(&self, group: &str, topic: &str, queue_id: i32, offset: i64, now: Millis) {
-        let mut topics = match self.groups.get_mut(group) {
+    /// False, and nothing, for a name that no group or topic may have: it would end up in a file.
+    fn set(&self, group: &str, topic: &str, queue_id: i32, offset: i64, now: Millis) -> bool {
+        let known = self.groups.get_mut(group).filter(|topics| topics.contains_key(topic));
+        let mut topics = match known {
             Some(topics) => topics,
+            None if validate_group(group).is_err() || !is_storable(topic) => return false,
             None => self.groups.entry(group.to_owned()).or_default(),
         };
         let before = match topics.get_mut(topic) {
@@ -116,6 +116,7 @@ impl Offsets {
             }
             self.changed(now);
         }
+        true
     }
 
     pub(super) fn get(&self, group: &str, topic: &str, queue_id: i32) -> Option<i64> {
@@ -218,6 +219,20 @@ mod tests {
         assert_eq!(again.to_file(), file);
         assert_eq!(again.get("g", "T", 1), Some(9));
         assert_eq!(again.groups_of("T"), BTreeSet::from(["g".to_owned()]));
+    }
+
+    #[test]
+    fn names_that_nobody_may_have_are_not_kept() {
+        let offsets = Offsets::default();
+        for name in ["", "../x", "a/b", "a@b", "a\nb", "a\0b", &"x".repeat(256)] {
+            assert!(!offsets.commit(name, "T", 0, 7, 1), "{name:?}");
+            assert!(!offsets.commit("g", name, 0, 7, 1), "{name:?}");
+            offsets.reset("g", name, 0, 7, 1);
+        }
+        offsets.commit("g", "T", 0, 7, 1);
+        offsets.copy("g", "../x", "T", 1);
+        let file = offsets.to_file();
+        assert_eq!(file.offset_table.keys().collect::<Vec<_>>(), ["T@g"]);
     }
 
     #[test]

@@ -150,3 +150,29 @@ fn a_queue_is_locked_by_one_member_and_offsets_survive_a_restart() {
         stand.tree.stop().await;
     });
 }
+
+#[cfg(feature = "chaos")]
+#[test]
+fn a_group_that_crashes_forgets_nobody() {
+    use crate::actors::supervision::chaos::{Fault, inject};
+
+    let dir = tempfile::tempdir().unwrap();
+    run(async {
+        let stand = Stand::at(dir.path()).await;
+        let (one, mut to_one) = Peer::unconnected();
+        stand.heartbeat(&one, "a", &["T"]);
+        to_one.next().await;
+        inject(stand.tree.root(), "test/groups/consumers/g", Fault::PanicBefore(Some("Heartbeat".into())))
+            .unwrap();
+        let (two, mut to_two) = Peer::unconnected();
+        stand.heartbeat(&two, "b", &["T"]);
+        let answer = to_two.next().await;
+        assert_eq!(answer.header.response_code(), ResponseCode::SYSTEM_BUSY, "the client tries again");
+        assert_eq!(stand.groups.live("g").unwrap().member_ids(), ["a"]);
+        assert!(stand.groups.subscription("g", "T").is_some());
+        stand.heartbeat(&two, "b", &["T"]);
+        assert_eq!(to_two.next().await.header.response_code(), ResponseCode::SUCCESS);
+        assert_eq!(stand.groups.live("g").unwrap().member_ids(), ["a", "b"]);
+        stand.tree.stop().await;
+    });
+}

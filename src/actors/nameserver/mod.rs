@@ -134,7 +134,11 @@ impl Nameserver {
         let configuration = parent.child(spec("configuration"), move || {
             Ok(Configuration { state: held.clone(), file: file.clone() })
         });
-        remoting::open(parent, doors, Arc::new(NameService { state, routes, kv, configuration }))?;
+        remoting::open(
+            parent,
+            doors,
+            Arc::new(NameService { state, routes, kv, configuration, tree: parent.root() }),
+        )?;
         Ok(())
     }
 }

@@ -15,10 +15,11 @@ use super::{
 };
 use crate::{
     actors::{
+        live,
         remoting::{Peer, Request, Responder, Service},
-        supervision::{Address, Message},
+        supervision::{Address, Branch, Message},
     },
-    protocol::codes::{RequestCode, ResponseCode},
+    protocol::codes::RequestCode,
 };
 
 /// How long a connection waits for room in a mailbox before its request is answered with "busy".
@@ -29,6 +30,8 @@ pub(super) struct NameService {
     pub(super) routes: Address<RoutesMessage>,
     pub(super) kv: Address<KvMessage>,
     pub(super) configuration: Address<ConfigurationMessage>,
+    /// The tree that all this lives in.
+    pub(super) tree: Branch,
 }
 
 impl Service for NameService {
@@ -97,10 +100,7 @@ impl NameService {
                 .await
             }
             Code::GET_NAMESRV_CONFIG => answer(configuration::text(state), request.reply),
-            other => {
-                let remark = format!(" request type {} not supported", other.as_i32());
-                request.reply.refuse(ResponseCode::REQUEST_CODE_NOT_SUPPORTED, &remark);
-            }
+            _ => live::serve(&self.tree, request),
         }
     }
 }

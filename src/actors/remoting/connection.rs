@@ -45,6 +45,8 @@ pub(super) enum Ending {
 /// twice as much next time.
 const SMALLEST_READ: usize = 4 << 10;
 const LARGEST_READ: usize = 256 << 10;
+/// Requests after which a connection lets others have their turn.
+const A_TURN: usize = 256;
 /// Answers that are encoded before a write.
 const MOST_ANSWERS: usize = 1_024;
 /// Bytes that are encoded before a write.
@@ -79,8 +81,10 @@ impl<S: Service> Behaviour for Connection<S> {
         if let Some((read, write, outgoing)) = self.halves.take() {
             let (service, peer, clock) = (self.service.clone(), self.peer.clone(), cx.clock().clone());
             cx.spawn(async move { ConnectionMessage::Ended(serve(read, &*service, &peer, &clock).await) });
-            let peer = self.peer.clone();
-            cx.spawn(async move { ConnectionMessage::Ended(write_all(write, outgoing, &peer).await) });
+            let (peer, clock) = (self.peer.clone(), cx.clock().clone());
+            cx.spawn(
+                async move { ConnectionMessage::Ended(write_all(write, outgoing, &peer, &clock).await) },
+            );
         }
         Readiness::Ready
     }
@@ -134,13 +138,11 @@ pub(super) async fn serve<S: Service>(
             Err(error) => return Err(error.into()),
         }
         peer.active(clock.now());
-        let mut requests = Vec::new();
-        // What arrived whole before a broken frame is served all the same.
-        let outcome = take_frames(&mut buffer, peer, &mut requests);
-        if !requests.is_empty() {
-            service.serve(requests).await;
+        while serve_some(&mut buffer, service, peer).await? {
+            // Others live on this thread.
+            tokio::task::yield_now().await;
+            peer.eased().await;
         }
-        outcome?;
         if buffer.is_empty() {
             // An idle connection holds no buffer.
             buffer = BytesMut::new();
@@ -148,20 +150,32 @@ pub(super) async fn serve<S: Service>(
     }
 }
 
-fn take_frames(
+/// Serves what has arrived whole, as far as one turn goes; whether the turn ended before the buffer did.
+async fn serve_some<S: Service>(
     buffer: &mut BytesMut,
+    service: &S,
     peer: &Arc<Peer>,
-    requests: &mut Vec<Request>,
-) -> Result<(), FrameError> {
-    while let Some(frame) = Frame::decode(buffer)? {
-        if frame.header.is_response() {
-            peer.answered(frame);
-        } else {
-            let reply = Responder::new(peer, &frame.header);
-            requests.push(Request { header: frame.header, body: frame.body, peer: peer.clone(), reply });
+) -> Result<bool, FrameError> {
+    let mut requests = Vec::new();
+    let outcome = loop {
+        match Frame::decode(buffer) {
+            Ok(Some(frame)) if frame.header.is_response() => peer.answered(frame),
+            Ok(Some(frame)) => {
+                let reply = Responder::new(peer, &frame.header, frame.body.len());
+                requests.push(Request { header: frame.header, body: frame.body, peer: peer.clone(), reply });
+            }
+            Ok(None) => break Ok(false),
+            Err(error) => break Err(error),
         }
+        if requests.len() == A_TURN {
+            break Ok(true);
+        }
+    };
+    // What arrived whole before a broken frame is served all the same.
+    if !requests.is_empty() {
+        service.serve(requests).await;
     }
-    Ok(())
+    outcome
 }
 
 /// Writes what the outbox holds, as much as possible at once, until it says to close.
@@ -169,12 +183,16 @@ pub(super) async fn write_all(
     write: OwnedWriteHalf,
     mut outgoing: UnboundedReceiver<Outgoing>,
     peer: &Peer,
+    clock: &Clock,
 ) -> Result<(), Ending> {
     let mut unwritten = Unwritten::default();
     let mut things = Vec::new();
+    // What of the outbox is in `unwritten`: it counts until it has left.
+    let mut waiting = 0;
     let mut open = true;
     while open || !unwritten.is_empty() {
         if unwritten.is_empty() {
+            peer.written(std::mem::take(&mut waiting));
             unwritten.shrink();
             if outgoing.recv_many(&mut things, MOST_ANSWERS).await == 0 {
                 return Ok(());
@@ -182,12 +200,8 @@ pub(super) async fn write_all(
         }
         loop {
             for thing in things.drain(..) {
-                let body = match &thing {
-                    Outgoing::Frame { body, .. } => body.iter().map(bytes::Bytes::len).sum(),
-                    Outgoing::Sent(_) | Outgoing::Close => 0,
-                };
+                waiting += thing.cost();
                 open &= unwritten.push(thing);
-                peer.body_written(body);
             }
             match outgoing.try_recv() {
                 Ok(thing) if open && unwritten.len() < ENOUGH_BYTES => things.push(thing),
@@ -201,7 +215,7 @@ pub(super) async fn write_all(
         write.writable().await?;
         match unwritten.write(|slices| write.try_write_vectored(slices)) {
             Ok(0) => return Err(io::Error::from(io::ErrorKind::WriteZero).into()),
-            Ok(_) => {}
+            Ok(_) => peer.active(clock.now()),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => return Err(error.into()),
         }

@@ -13,6 +13,8 @@ mod peer;
 mod responder;
 #[cfg(test)]
 mod stand_in;
+#[cfg(test)]
+pub(crate) use stand_in::Sent;
 
 use std::sync::Arc;
 

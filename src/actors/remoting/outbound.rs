@@ -54,7 +54,7 @@ impl Outbound {
         let _end = End { peer: peer.clone(), service };
         let (read, write) = stream.into_split();
         let mut reading = pin!(serve(read, service, &peer, clock));
-        let mut writing = pin!(write_all(write, outgoing, &peer));
+        let mut writing = pin!(write_all(write, outgoing, &peer, clock));
         let ended = poll_fn(|cx| match reading.as_mut().poll(cx) {
             Poll::Pending => writing.as_mut().poll(cx),
             ended => ended,

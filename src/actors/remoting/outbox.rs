@@ -29,6 +29,19 @@ pub(super) enum Outgoing {
     Close,
 }
 
+impl Outgoing {
+    /// About how many bytes it keeps until it is written.
+    pub(super) fn cost(&self) -> usize {
+        /// What a receipt is when it is encoded, and what any answer costs beside its bytes.
+        const RECEIPT: usize = 256;
+        match self {
+            Self::Sent(_) => RECEIPT,
+            Self::Frame { head, body } => RECEIPT + head.len() + body.iter().map(Bytes::len).sum::<usize>(),
+            Self::Close => 0,
+        }
+    }
+}
+
 /// The answer to a send (fact sheet: remoting 5.1).
 #[derive(Debug)]
 pub struct SendReceipt {

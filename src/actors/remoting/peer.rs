@@ -30,8 +30,9 @@ pub struct Peer {
     local: SocketAddr,
     outbox: mpsc::UnboundedSender<Outgoing>,
     closed: AtomicBool,
-    /// Requests that are not answered yet, and answers that are not written yet, in bytes.
+    /// Requests that are not answered yet; their bytes; and answers that are not written yet, in bytes.
     unanswered: AtomicUsize,
+    unanswered_bytes: AtomicUsize,
     unwritten: AtomicUsize,
     eased: Notify,
     active: AtomicI64,
@@ -53,6 +54,7 @@ pub enum CallError {
 /// Above these a connection reads no further until what it owes is less.
 const MAX_UNWRITTEN: usize = 8 << 20;
 const MAX_UNANSWERED: usize = 16_384;
+const MAX_UNANSWERED_BYTES: usize = 32 << 20;
 
 impl Peer {
     pub(super) fn new(
@@ -68,6 +70,7 @@ impl Peer {
             outbox,
             closed: AtomicBool::new(false),
             unanswered: AtomicUsize::new(0),
+            unanswered_bytes: AtomicUsize::new(0),
             unwritten: AtomicUsize::new(0),
             eased: Notify::new(),
             active: AtomicI64::new(now),
@@ -131,10 +134,7 @@ impl Peer {
     }
 
     pub(super) fn push(&self, thing: Outgoing) {
-        if let Outgoing::Frame { body, .. } = &thing {
-            let len: usize = body.iter().map(Bytes::len).sum();
-            self.unwritten.fetch_add(len, Ordering::Relaxed);
-        }
+        self.unwritten.fetch_add(thing.cost(), Ordering::Relaxed);
         // Nobody takes it any more: the connection has ended.
         let _ = self.outbox.send(thing);
     }
@@ -157,17 +157,21 @@ impl Peer {
 
     // What is owed.
 
-    pub(super) fn request_came(&self) {
+    pub(super) fn request_came(&self, bytes: usize) {
         self.unanswered.fetch_add(1, Ordering::Relaxed);
+        self.unanswered_bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    pub(super) fn request_done(&self) {
-        if self.unanswered.fetch_sub(1, Ordering::Relaxed) == MAX_UNANSWERED {
+    pub(super) fn request_done(&self, bytes: usize) {
+        let count = self.unanswered.fetch_sub(1, Ordering::Relaxed);
+        let before = self.unanswered_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        let eases = before >= MAX_UNANSWERED_BYTES && before - bytes < MAX_UNANSWERED_BYTES;
+        if count == MAX_UNANSWERED || eases {
             self.eased.notify_one();
         }
     }
 
-    pub(super) fn body_written(&self, bytes: usize) {
+    pub(super) fn written(&self, bytes: usize) {
         let before = self.unwritten.fetch_sub(bytes, Ordering::Relaxed);
         if before >= MAX_UNWRITTEN && before - bytes < MAX_UNWRITTEN {
             self.eased.notify_one();
@@ -177,6 +181,7 @@ impl Peer {
     /// Waits until less is owed than a connection may owe.
     pub(super) async fn eased(&self) {
         while self.unanswered.load(Ordering::Relaxed) >= MAX_UNANSWERED
+            || self.unanswered_bytes.load(Ordering::Relaxed) >= MAX_UNANSWERED_BYTES
             || self.unwritten.load(Ordering::Relaxed) >= MAX_UNWRITTEN
         {
             self.eased.notified().await;

@@ -23,15 +23,17 @@ pub struct Responder {
     peer: Arc<Peer>,
     to: ReplyTo,
     wanted: bool,
+    /// Bytes of the request's body, which may be kept until it is answered.
+    bytes: usize,
 }
 
 /// What a dropped request is answered with.
 const DROPPED: &str = "[CASTMQ]busy or restarting, try again";
 
 impl Responder {
-    pub(super) fn new(peer: &Arc<Peer>, request: &Header) -> Self {
-        peer.request_came();
-        Self { peer: peer.clone(), to: request.reply_to(), wanted: !request.is_oneway() }
+    pub(super) fn new(peer: &Arc<Peer>, request: &Header, bytes: usize) -> Self {
+        peer.request_came(bytes);
+        Self { peer: peer.clone(), to: request.reply_to(), wanted: !request.is_oneway(), bytes }
     }
 
     /// Who asked.
@@ -111,7 +113,7 @@ impl Responder {
 
 impl Drop for Responder {
     fn drop(&mut self) {
-        self.peer.request_done();
+        self.peer.request_done(self.bytes);
         if self.wanted {
             self.push_error(ResponseCode::SYSTEM_BUSY, DROPPED);
         }

@@ -37,7 +37,7 @@ impl Peer {
 impl Request {
     /// A request of this peer.
     pub(crate) fn of(peer: &Arc<Peer>, header: Header, body: impl Into<Bytes>) -> Self {
-        let reply = Responder::new(peer, &header);
+        let reply = Responder::new(peer, &header, 0);
         Self { header, body: body.into(), peer: peer.clone(), reply }
     }
 }

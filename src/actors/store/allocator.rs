@@ -1,10 +1,10 @@
 //! The actor that makes files and pages ready ahead of the log's writer.
 
-use std::{ops::Range, sync::Arc};
+use std::{ops::Range, sync::Arc, time::Duration};
 
 use crate::{
     actors::supervision::{Behaviour, Cx, Readiness},
-    store::{commit_log::CommitLog, mapped_file::MappedFile},
+    store::{PhysicalOffset, commit_log::CommitLog, mapped_file::MappedFile},
 };
 
 crate::messages! {
@@ -12,18 +12,48 @@ crate::messages! {
     pub(super) enum AllocatorMessage {
         /// Touch these pages, and see that a next file is there.
         Warm { file: Arc<MappedFile>, range: Range<usize> },
+        /// See that a next file is there.
+        Prepare,
+        /// Try again to make it.
+        Retry,
+        /// Touch the pages of a whole new file from here on.
+        WarmWhole { file: Arc<MappedFile>, from: usize },
     }
 }
 
+/// How long to wait before a full disk is tried again.
+const RETRY: Duration = Duration::from_millis(250);
+/// How much of a new file is touched before others on this thread have their turn.
+const WARM_AT_ONCE: usize = 16 << 20;
+
 pub(super) struct Allocator {
-    pub(super) log: Arc<CommitLog>,
+    log: Arc<CommitLog>,
+    /// `warmMapedFileEnable`: touch all pages of a new file as soon as it is there.
+    warms_whole: bool,
+    /// The file whose pages were touched last.
+    warmed: Option<PhysicalOffset>,
+    /// A retry is under way.
+    retries: bool,
 }
 
 impl Allocator {
-    fn prepare(&self) {
-        if let Err(error) = self.log.files().prepare_next() {
-            // The writer will meet the same error when it needs the file, and answer its senders.
-            tracing::warn!(%error, "no next file for the log yet");
+    pub(super) fn new(log: Arc<CommitLog>, warms_whole: bool) -> Self {
+        Self { log, warms_whole, warmed: None, retries: false }
+    }
+
+    fn prepare(&mut self, cx: &mut Cx<'_, Self>) {
+        match self.log.files().prepare_next() {
+            Ok(file) if self.warms_whole && self.warmed.replace(file.base()) != Some(file.base()) => {
+                cx.address().complete(AllocatorMessage::WarmWhole { file, from: 0 });
+            }
+            Ok(_) => {}
+            Err(error) => {
+                // The writer meets the same error when it needs the file, and answers its senders.
+                tracing::warn!(%error, "no next file for the log yet");
+                if !std::mem::replace(&mut self.retries, true) {
+                    cx.after(RETRY, AllocatorMessage::Retry);
+                }
+            }
         }
     }
 }
@@ -32,17 +62,33 @@ impl Behaviour for Allocator {
     type Message = AllocatorMessage;
     const KIND: &'static str = "allocator";
 
-    fn started(&mut self, _cx: &mut Cx<'_, Self>) -> Readiness {
-        self.prepare();
+    fn started(&mut self, cx: &mut Cx<'_, Self>) -> Readiness {
+        self.prepare(cx);
         Readiness::Ready
     }
 
-    fn handle(&mut self, message: AllocatorMessage, _cx: &mut Cx<'_, Self>) {
-        let AllocatorMessage::Warm { file, range } = message;
-        let near_end = range.end == file.len();
-        file.warm(range);
-        if near_end {
-            self.prepare();
+    fn handle(&mut self, message: AllocatorMessage, cx: &mut Cx<'_, Self>) {
+        match message {
+            AllocatorMessage::Warm { file, range } => {
+                let near_end = range.end == file.len();
+                file.warm(range);
+                if near_end && !self.retries {
+                    self.prepare(cx);
+                }
+            }
+            AllocatorMessage::Prepare if self.retries => {}
+            AllocatorMessage::Prepare => self.prepare(cx),
+            AllocatorMessage::Retry => {
+                self.retries = false;
+                self.prepare(cx);
+            }
+            AllocatorMessage::WarmWhole { file, from } => {
+                let to = from.saturating_add(WARM_AT_ONCE);
+                file.warm(from..to);
+                if to < file.len() {
+                    cx.address().complete(AllocatorMessage::WarmWhole { file, from: to });
+                }
+            }
         }
     }
 }

@@ -39,6 +39,8 @@ pub(super) struct Dispatcher {
     /// Whether only flushed records may be seen.
     sync: bool,
     advanced: Signal,
+    /// Raised after each round, for the key index.
+    dispatched: Option<Signal>,
     /// The round that is under way.
     round: Option<u64>,
     /// It stops once nothing is behind; nobody is left to see what is not flushed.
@@ -69,8 +71,14 @@ struct Group {
 }
 
 impl Dispatcher {
-    pub(super) fn new(store: Arc<Store>, queues: Queues, sync: bool, advanced: Signal) -> Self {
-        Self { store, queues, sync, advanced, round: None, stopping: false }
+    pub(super) fn new(
+        store: Arc<Store>,
+        queues: Queues,
+        sync: bool,
+        advanced: Signal,
+        dispatched: Option<Signal>,
+    ) -> Self {
+        Self { store, queues, sync, advanced, dispatched, round: None, stopping: false }
     }
 
     /// The end of what may be seen.
@@ -190,6 +198,9 @@ impl Behaviour for Dispatcher {
                 if self.round == Some(round) {
                     self.round = None;
                     self.store.dispatched(to, timestamp);
+                    if let Some(dispatched) = &self.dispatched {
+                        dispatched.raise();
+                    }
                 }
             }
         }

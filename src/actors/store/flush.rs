@@ -2,32 +2,20 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{
-    ack::{Acknowledgement, Placed, Refusal},
-    signal::Signal,
-};
+use super::signal::Signal;
 use crate::{
     actors::supervision::{Behaviour, Cx, Millis, Readiness},
-    protocol::codes::ResponseCode,
-    store::{PhysicalOffset, Store},
+    store::Store,
 };
 
 crate::messages! {
     /// What the flusher is told.
     pub(super) enum FlushMessage {
-        /// These wait for the device.
-        Await(Vec<Waiting>),
-        /// The interval of asynchronous flushing has passed.
+        /// With synchronous flush: something was appended.
+        Appended,
+        /// The interval has passed.
         Interval,
     }
-}
-
-/// A stored message whose acknowledgement waits.
-pub(super) struct Waiting {
-    /// It is safe when the log is flushed up to here.
-    pub(super) end: PhysicalOffset,
-    pub(super) placed: Placed,
-    pub(super) ack: Acknowledgement,
 }
 
 /// How the log is flushed when nobody waits.
@@ -41,36 +29,49 @@ pub(super) struct FlushPolicy {
     pub(super) thorough: Duration,
 }
 
+impl FlushPolicy {
+    /// Whether so many bytes are to be flushed, so long after the last flush.
+    fn is_due(&self, dirty: usize, since_last: Millis) -> bool {
+        let is_late = u128::try_from(since_last).is_ok_and(|since| since >= self.thorough.as_millis());
+        dirty > 0 && (dirty >= self.least || is_late)
+    }
+}
+
+/// Who hears of flushes when they are synchronous.
+pub(super) struct SyncFlush {
+    /// Raised by the writer.
+    pub(super) appended: Signal,
+    /// Raised after each flush: for those who wait, and those who may read only what is flushed.
+    pub(super) flushed: [Signal; 2],
+}
+
 pub(super) struct Flusher {
     pub(super) store: Arc<Store>,
     pub(super) policy: FlushPolicy,
-    /// Raised after each flush, for those who may read only what is flushed.
-    pub(super) flushed: Option<Signal>,
-    pub(super) waiting: Vec<Waiting>,
+    pub(super) sync: Option<SyncFlush>,
     pub(super) last: Millis,
 }
 
 impl Flusher {
-    fn flush(&mut self) -> Result<PhysicalOffset, Refusal> {
-        let store = &self.store;
-        let flushed = store.flush_log(store.log().max_offset()).map_err(|error| {
+    /// A failure poisons the log, which its writer and those who wait see.
+    fn flush(&mut self) {
+        let was_poisoned = self.store.log().poisoned().is_some();
+        if let Err(error) = self.store.flush_log(self.store.log().max_offset())
+            && !was_poisoned
+        {
             tracing::error!(%error, "the log is not flushed any more: no send will be acknowledged");
-            Refusal { code: ResponseCode::SERVICE_NOT_AVAILABLE, remark: error.to_string() }
-        });
-        if let Some(signal) = &self.flushed {
+        }
+        for signal in self.sync.iter().flat_map(|sync| &sync.flushed) {
             signal.raise();
         }
-        flushed
     }
 
     fn flush_if_due(&mut self, now: Millis) {
         let marks = self.store.watermarks();
         let dirty = marks.appended.get().since(marks.flushed.get());
-        let thorough = now - self.last >= i64::try_from(self.policy.thorough.as_millis()).unwrap_or(i64::MAX);
-        if dirty > 0 && (dirty >= self.policy.least || thorough) {
+        if self.policy.is_due(dirty, now - self.last) {
             self.last = now;
-            // A failure poisons the log, which its writer and its watchers see.
-            let _ = self.flush();
+            self.flush();
         }
     }
 }
@@ -78,16 +79,25 @@ impl Flusher {
 impl Behaviour for Flusher {
     type Message = FlushMessage;
     const KIND: &'static str = "flush";
-    const DRAINS: bool = true;
 
     fn started(&mut self, cx: &mut Cx<'_, Self>) -> Readiness {
+        if let Some(sync) = &self.sync {
+            // The word may have been lost with the behaviour before.
+            sync.appended.lower();
+            self.flush();
+        }
         cx.after(self.policy.interval, FlushMessage::Interval);
         Readiness::Ready
     }
 
     fn handle(&mut self, message: FlushMessage, cx: &mut Cx<'_, Self>) {
         match message {
-            FlushMessage::Await(waiting) => self.waiting.extend(waiting),
+            FlushMessage::Appended => {
+                if let Some(sync) = &self.sync {
+                    sync.appended.lower();
+                }
+                self.flush();
+            }
             FlushMessage::Interval => {
                 self.flush_if_due(cx.clock().now());
                 cx.after(self.policy.interval, FlushMessage::Interval);
@@ -95,30 +105,32 @@ impl Behaviour for Flusher {
         }
     }
 
-    fn drained(&mut self, _cx: &mut Cx<'_, Self>) {
-        if self.waiting.is_empty() {
-            return;
-        }
-        let waiting = std::mem::take(&mut self.waiting);
-        match self.flush() {
-            Ok(flushed) => {
-                for Waiting { end, placed, ack } in waiting {
-                    // The log only grows while it is flushed, so all who waited are below.
-                    let code =
-                        if end <= flushed { ResponseCode::SUCCESS } else { ResponseCode::FLUSH_DISK_TIMEOUT };
-                    ack.settled(code, placed);
-                }
-            }
-            Err(refusal) => waiting.into_iter().for_each(|waiting| waiting.ack.refused(&refusal)),
-        }
-    }
-
     fn stop(&mut self, _cx: &mut Cx<'_, Self>) -> Readiness {
-        let _ = self.flush();
+        self.flush();
         Readiness::Ready
     }
 
     fn observe(&self) -> String {
         format!("flushed {}", self.store.watermarks().flushed.get())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_bytes_wait_for_the_thorough_flush() {
+        let policy = FlushPolicy {
+            interval: Duration::from_millis(500),
+            least: 4 * 4096,
+            thorough: Duration::from_secs(10),
+        };
+        assert!(!policy.is_due(0, 60_000), "nothing is new");
+        assert!(!policy.is_due(4 * 4096 - 1, 9_999));
+        assert!(policy.is_due(4 * 4096, 0));
+        assert!(policy.is_due(1, 10_000));
+        assert!(!policy.is_due(1, -5), "the clock was set back");
+        assert!(FlushPolicy { least: 0, ..policy }.is_due(1, 0));
     }
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::{
     ack::{Acknowledgement, Placed, Refusal},
     allocator::AllocatorMessage,
-    flush::{FlushMessage, Waiting},
     signal::Signal,
+    waiters::{WaitersMessage, Waiting},
 };
 use crate::{
     actors::supervision::{Address, Behaviour, Cx, Millis},
@@ -62,15 +62,23 @@ impl Records {
 pub(super) struct LogWriter {
     pub(super) log: Arc<CommitLog>,
     pub(super) appender: Appender,
-    /// Whether an acknowledgement waits for the device.
-    pub(super) sync: bool,
-    pub(super) flush: Address<FlushMessage>,
+    /// With synchronous flush: where those wait who wait for the device.
+    pub(super) sync: Option<SyncFlush>,
     /// Raised after each run of appends.
     pub(super) appended: Signal,
     pub(super) allocator: Address<AllocatorMessage>,
     /// Up to where the pages of the current file were asked to be made ready.
     pub(super) warm: PhysicalOffset,
     pub(super) waiting: Vec<Waiting>,
+    /// A new file could not be made: the allocator is to try, so that this thread need not.
+    pub(super) lacks_file: bool,
+}
+
+/// Whom the writer tells with synchronous flush.
+pub(super) struct SyncFlush {
+    pub(super) waiters: Address<WaitersMessage>,
+    /// Raised after each run of appends, for the flusher.
+    pub(super) appended: Signal,
 }
 
 /// How far ahead of the writer pages are made ready.
@@ -80,12 +88,15 @@ impl LogWriter {
     fn append(&mut self, queue: &QueueState, entry: Entry, now: Millis) {
         let Entry { records, waits, ack } = entry;
         match self.place(queue, &records, now) {
-            Ok(placed) if self.sync && waits => {
+            Ok(placed) if self.sync.is_some() && waits => {
                 let end = self.log.max_offset();
                 self.waiting.push(Waiting { end, placed, ack });
             }
             Ok(placed) => ack.stored(placed),
-            Err(error) => ack.refused(&Refusal::from(&error)),
+            Err(error) => {
+                self.lacks_file |= error.is_disk_full();
+                ack.refused(&Refusal::from(&error));
+            }
         }
     }
 
@@ -93,17 +104,19 @@ impl LogWriter {
         let drafts = records.as_slice();
         let size = drafts.iter().map(RecordDraft::total_size).sum();
         let first = queue.next_offset();
+        let mut next = first;
         let at = self.appender.append(size, now, |window, at| {
             let (mut rest, mut physical) = (window, at);
-            for (draft, offset) in drafts.iter().zip(first.0..) {
+            for draft in drafts {
                 let (record, behind) = rest.split_at_mut(draft.total_size());
                 // The window has the size of all drafts together, so this one fits.
-                let _ = draft.encode_into(record, offset, physical.0, now);
+                let _ = draft.encode_into(record, next.0, physical.0, now);
+                next = next.plus(usize::from(draft.takes_queue_offset()));
                 physical = physical.plus(record.len());
                 rest = behind;
             }
         })?;
-        queue.set_next_offset(first.plus(drafts.len()));
+        queue.set_next_offset(next);
         let sizes = match records {
             Records::One(_) => Vec::new(),
             Records::Many(drafts) => drafts.iter().map(RecordDraft::total_size).collect(),
@@ -141,8 +154,14 @@ impl Behaviour for LogWriter {
 
     fn drained(&mut self, _cx: &mut Cx<'_, Self>) {
         self.appended.raise();
-        if !self.waiting.is_empty() {
-            self.flush.complete(FlushMessage::Await(std::mem::take(&mut self.waiting)));
+        if let Some(sync) = &self.sync {
+            if !self.waiting.is_empty() {
+                sync.waiters.complete(WaitersMessage::Await(std::mem::take(&mut self.waiting)));
+            }
+            sync.appended.raise();
+        }
+        if std::mem::take(&mut self.lacks_file) {
+            let _ = self.allocator.send(AllocatorMessage::Prepare);
         }
         self.warm_ahead();
     }

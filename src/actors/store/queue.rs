@@ -3,7 +3,10 @@
 mod pull;
 mod send;
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio::sync::oneshot;
 
@@ -17,7 +20,7 @@ use super::{
 use crate::{
     actors::supervision::{Address, Behaviour, Cx, Millis, Readiness},
     store::{
-        QueueOffset, Store, StoreError,
+        PhysicalOffset, QueueOffset, Store, StoreError,
         commit_log::CommitLog,
         consume_queue::{Appended, ConsumeQueue, Unit},
         offset_by_time::Boundary,
@@ -36,6 +39,10 @@ crate::messages! {
         Dispatched { at: QueueOffset, units: Vec<Unit>, round: Arc<Round> },
         /// A held pull is due.
         Due,
+        /// What a full disk has not taken is to be tried again.
+        Retry,
+        /// The log begins here now: forget what lies before.
+        LogBegins(PhysicalOffset),
         /// Which offset belongs to a store time.
         OffsetByTime { timestamp: Millis, boundary: Boundary, reply: oneshot::Sender<QueueOffset> },
         /// The units from an offset on, at most so many.
@@ -45,15 +52,36 @@ crate::messages! {
     }
 }
 
+/// How long to wait before a full disk is tried again.
+const RETRY: Duration = Duration::from_millis(250);
+/// How long a queue waits for another owner, the cleaner, to let go of it.
+const OWNED_ELSEWHERE: Duration = Duration::from_millis(20);
+
 pub(crate) struct TopicQueue {
-    name: String,
+    topic: String,
+    queue_id: i32,
     state: Arc<QueueState>,
     queue: ConsumeQueue,
+    store: Arc<Store>,
     log: Arc<CommitLog>,
     writer: Address<LogMessage>,
     held: Vec<PullJob>,
     /// The earliest time at which a `Due` is under way.
     alarm: Option<Millis>,
+    /// What the disk has no room for. Their rounds do not end meanwhile, so the dispatcher sends no more.
+    unwritten: Vec<New>,
+    /// Up to here the log had messages when this behaviour began: what was on its way to the one before may
+    /// have been lost with it, and comes from the log.
+    owed: QueueOffset,
+    /// The log was looked through for such messages up to here.
+    searched: PhysicalOffset,
+}
+
+/// What is new in the queue.
+struct New {
+    at: QueueOffset,
+    units: Vec<Unit>,
+    round: Arc<Round>,
 }
 
 impl TopicQueue {
@@ -63,29 +91,81 @@ impl TopicQueue {
         queue_id: i32,
         writer: Address<LogMessage>,
     ) -> Result<Self, StoreError> {
-        let mut queue = store.open_queue(topic, queue_id)?;
-        // What was dispatched to a behaviour that did not live to write it.
-        store.catch_up(&mut queue, topic, queue_id, store.watermarks().dispatched.get())?;
+        let mut queue = open_when_free(store, topic, queue_id)?;
+        queue.correct_min(store.log().min_offset())?;
+        let owed = queue.state().next_offset();
         Ok(Self {
-            name: format!("{topic}:{queue_id}"),
+            topic: topic.to_owned(),
+            queue_id,
             state: queue.state().clone(),
             queue,
+            store: store.clone(),
             log: store.log().clone(),
             writer,
             held: Vec::new(),
             alarm: None,
+            unwritten: Vec::new(),
+            owed,
+            searched: PhysicalOffset(0),
         })
     }
 
-    fn dispatched(&mut self, at: QueueOffset, units: &[Unit], cx: &mut Cx<'_, Self>) {
-        match self.queue.append(at, units) {
-            Ok(Appended::Until(_)) => self.wake_held(cx),
-            Ok(Appended::Repeated) => {}
-            Ok(Appended::Gap { expected }) => {
-                // The next behaviour takes what is missing from the log.
-                cx.fail(format!("offsets {expected} to {at} are missing"));
+    fn dispatched(&mut self, new: New, cx: &mut Cx<'_, Self>) {
+        // A dispatcher that restarted begins where the one before did.
+        self.unwritten.retain(|before| before.at < new.at);
+        self.unwritten.push(new);
+        if self.unwritten.len() == 1 {
+            self.write(cx);
+        }
+    }
+
+    /// Writes what is not written yet. A full disk keeps it waiting; any other failure is one.
+    fn write(&mut self, cx: &mut Cx<'_, Self>) {
+        let end = self.queue.max_offset();
+        match self.try_to_write() {
+            // The rest is on its way, or was when its queue failed: then the log is soon said to have it.
+            Ok(()) if self.queue.max_offset() < self.owed => cx.after(RETRY, QueueMessage::Retry),
+            Ok(()) => {}
+            Err(error) if error.is_disk_full() => {
+                tracing::warn!(topic = self.topic, queue = self.queue_id, %error, "the queue waits for space");
+                cx.after(RETRY, QueueMessage::Retry);
             }
             Err(error) => cx.fail(error.to_string()),
+        }
+        if self.queue.max_offset() > end {
+            self.wake_held(cx);
+        }
+    }
+
+    fn try_to_write(&mut self) -> Result<(), StoreError> {
+        if self.queue.max_offset() < self.owed {
+            self.catch_up()?;
+        }
+        while let Some(New { at, .. }) = self.unwritten.first() {
+            if *at > self.queue.max_offset() {
+                self.catch_up()?;
+            }
+            let Some(New { at, units, .. }) = self.unwritten.first() else { break };
+            if let Appended::Gap { expected } = self.queue.append(*at, units)? {
+                return Err(StoreError::Gap { expected, found: *at });
+            }
+            drop(self.unwritten.remove(0).round);
+        }
+        Ok(())
+    }
+
+    /// Takes from the log what earlier rounds had for this queue.
+    fn catch_up(&mut self) -> Result<(), StoreError> {
+        let up_to = self.store.watermarks().dispatched.get();
+        self.store.catch_up(&mut self.queue, &self.topic, self.queue_id, self.searched, up_to)?;
+        self.searched = up_to;
+        Ok(())
+    }
+
+    fn log_begins(&mut self, at: PhysicalOffset) {
+        if let Err(error) = self.queue.correct_min(at) {
+            // Its reads find out by themselves; the next deletion corrects it again.
+            tracing::warn!(topic = self.topic, queue = self.queue_id, %error, "old files stay");
         }
     }
 
@@ -100,7 +180,7 @@ impl TopicQueue {
         let log = self.log.clone();
         let found = self.queue.offset_by_time(timestamp, boundary, |at| log.store_timestamp(at));
         found.unwrap_or_else(|error| {
-            tracing::error!(queue = self.name, %error, "no offset by time");
+            tracing::error!(topic = self.topic, queue = self.queue_id, %error, "no offset by time");
             self.queue.min_offset()
         })
     }
@@ -110,11 +190,25 @@ impl TopicQueue {
     }
 }
 
+/// Who follows the log's deletion in queues without an actor holds each for a moment.
+fn open_when_free(store: &Store, topic: &str, queue_id: i32) -> Result<ConsumeQueue, StoreError> {
+    let since = Instant::now();
+    loop {
+        match store.open_queue(topic, queue_id) {
+            Err(StoreError::InUse { .. }) if since.elapsed() < OWNED_ELSEWHERE => {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
 impl Behaviour for TopicQueue {
     type Message = QueueMessage;
     const KIND: &'static str = "queue";
 
-    fn started(&mut self, _cx: &mut Cx<'_, Self>) -> Readiness {
+    fn started(&mut self, cx: &mut Cx<'_, Self>) -> Readiness {
+        self.write(cx);
         Readiness::Ready
     }
 
@@ -122,10 +216,9 @@ impl Behaviour for TopicQueue {
         match message {
             QueueMessage::Send(jobs) => self.send(jobs),
             QueueMessage::Pull(job) => self.pull(job, cx),
-            QueueMessage::Dispatched { at, units, round } => {
-                self.dispatched(at, &units, cx);
-                drop(round);
-            }
+            QueueMessage::Dispatched { at, units, round } => self.dispatched(New { at, units, round }, cx),
+            QueueMessage::Retry => self.write(cx),
+            QueueMessage::LogBegins(at) => self.log_begins(at),
             QueueMessage::Due => self.release_due(cx),
             // Whoever asked may have stopped waiting.
             QueueMessage::OffsetByTime { timestamp, boundary, reply } => {

@@ -14,7 +14,7 @@ use super::{
     queue::{QueueMessage, TopicQueue},
 };
 use crate::{
-    actors::supervision::{Address, Branch, Spec},
+    actors::supervision::{Address, Branch, Restart, Spec},
     protocol::topic::is_storable,
     store::{Store, StoreError},
 };
@@ -72,13 +72,21 @@ impl Queues {
 
     fn start(&self, topic: &str, queue_id: i32) -> Address<QueueMessage> {
         let Directory { branch, arbiter, capacity, .. } = &*self.0;
-        let spec = Spec::new(format!("{topic}:{queue_id}"), arbiter).capacity(*capacity).shutdown(SHUTDOWN);
+        let spec = Spec::new(format!("{topic}:{queue_id}"), arbiter)
+            .restart(Restart::Transient)
+            .capacity(*capacity)
+            .shutdown(SHUTDOWN);
         let (directory, topic) = (Arc::downgrade(&self.0), topic.to_owned());
         branch.child(spec, move || {
             let directory = directory.upgrade().ok_or("the store is gone")?;
             let log = directory.log.get().ok_or("the log's writer is not known yet")?.clone();
             Ok(TopicQueue::open(&directory.store, &topic, queue_id, log)?)
         })
+    }
+
+    /// The actor of a queue, if there is one.
+    pub(super) fn live(&self, topic: &str, queue_id: i32) -> Option<Address<QueueMessage>> {
+        find(&self.0.topics.get(topic)?, queue_id).cloned()
     }
 
     /// Stops the actors of a topic and forgets them; for a topic that is deleted.

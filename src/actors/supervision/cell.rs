@@ -187,6 +187,10 @@ impl Cell {
         self.strategy
     }
 
+    pub(super) fn parent(&self) -> Option<&Arc<Cell>> {
+        self.parent.as_ref()
+    }
+
     pub(super) fn supervisor(&self) -> Option<&Address<SupervisorMessage>> {
         self.supervisor.as_ref()
     }

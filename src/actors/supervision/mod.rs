@@ -13,7 +13,8 @@
 //!   its epoch passed rebuilds before its next message. The raising happens in the failing shell's own panic
 //!   path, so that no sibling takes one more step.
 //! - **Budgets end in escalation.** A child that fails too often fails its supervisor; at the root the process
-//!   ends, in order, with the reason.
+//!   ends, in order, with the reason. Only among the many alike of a dynamic supervisor is such a child given
+//!   up alone, for the period of its budget: it answers at once with an error, and is then tried again.
 //! - **Mailboxes are bounded.** [`Address::send`] gives the message back when there is no room.
 //! - **Stop is ordered.** Children stop in reverse order of start, each after what it had queued, each within
 //!   its time.

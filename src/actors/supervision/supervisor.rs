@@ -86,6 +86,9 @@ impl Supervisor {
     fn run(&self, child: CellId) -> bool {
         let child = self.cell.child(child);
         if let Some(child) = &child {
+            if child.phase() == Phase::GivenUp {
+                child.hold();
+            }
             child.run();
         }
         child.is_some()
@@ -106,6 +109,9 @@ impl Supervisor {
             return self.start_next(cx);
         }
         let Some(wait) = self.grant(&cell, cx.clock().now()) else {
+            if self.strategy() == Strategy::Dynamic {
+                return self.give_up_on(&cell, &reason, cx);
+            }
             let budget = cell.spec().budget;
             let text = format!(
                 "{} failed more than {} times in {:?}, the last time: {reason}",
@@ -136,6 +142,16 @@ impl Supervisor {
         } else {
             cx.after(wait, SupervisorMessage::Restart { children });
         }
+    }
+
+    /// One of many alike that fails again and again is left alone for a while: the others go on, and what is
+    /// asked of it is answered at once with an error.
+    fn give_up_on(&mut self, child: &Cell, reason: &Reason, cx: &mut Cx<'_, Self>) {
+        let pause = child.spec().budget.within;
+        tracing::error!(actor = child.path(), %reason, pause_s = pause.as_secs(), "given up for now");
+        self.failures.remove(&child.id());
+        child.give_up();
+        cx.after(pause, SupervisorMessage::Restart { children: vec![child.id()] });
     }
 
     fn restart(&mut self, children: Vec<CellId>, cx: &mut Cx<'_, Self>) {

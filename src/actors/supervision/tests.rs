@@ -31,6 +31,7 @@ struct Probe {
     asked: u32,
     switches: Arc<Switches>,
     name: &'static str,
+    log: Arc<Switches>,
 }
 
 #[derive(Default)]
@@ -80,7 +81,6 @@ impl Behaviour for Probe {
     const KIND: &'static str = "probe";
 
     fn started(&mut self, _cx: &mut Cx<'_, Self>) -> Readiness {
-        self.switches.note(format!("+{}", self.name));
         assert!(!strikes(&self.switches.panic_in_started), "in started");
         Readiness::Ready
     }
@@ -103,7 +103,7 @@ impl Behaviour for Probe {
     }
 
     fn stop(&mut self, _cx: &mut Cx<'_, Self>) -> Readiness {
-        self.switches.note(format!("-{}", self.name));
+        self.log.note(format!("stop {}", self.name));
         assert!(!self.switches.panic_in_stop.load(SeqCst), "in stop");
         if self.switches.linger_in_stop.load(SeqCst) { Readiness::Later } else { Readiness::Ready }
     }
@@ -133,7 +133,7 @@ fn probe(switches: &Arc<Switches>, name: &'static str, log: &Arc<Switches>) -> R
     }
     switches.starts.fetch_add(1, SeqCst);
     log.note(format!("start {name}"));
-    Ok(Probe { asked: 0, switches: switches.clone(), name })
+    Ok(Probe { asked: 0, switches: switches.clone(), name, log: log.clone() })
 }
 
 impl Stand {
@@ -389,7 +389,6 @@ fn back_off_holds_the_mailbox_and_loses_nothing() {
 fn children_stop_in_reverse_order_after_what_they_had_queued() {
     run(async {
         let stand = Stand::new(Strategy::OneForOne, MANY).await;
-        let order = Arc::new(Mutex::new(Vec::new()));
         let queued: Vec<_> = stand
             .probes
             .iter()
@@ -403,10 +402,8 @@ fn children_stop_in_reverse_order_after_what_they_had_queued() {
         for answer in queued {
             assert_eq!(answer.await, Ok(1), "served before the stop");
         }
-        for switches in &stand.switches {
-            order.lock().unwrap().push(switches.events());
-        }
-        assert_eq!(*order.lock().unwrap(), [["+a", "-a"], ["+b", "-b"], ["+c", "-c"]]);
+        let expected = ["start a", "start b", "start c", "stop c", "stop b", "stop a"];
+        assert_eq!(stand.log.events(), expected);
     });
 }
 
@@ -473,6 +470,28 @@ fn dynamic_children_come_and_go_and_a_temporary_one_is_not_restarted() {
         assert!(temporary.is_closed() && transient.is_closed());
         assert!(matches!(temporary.send(Deed::End), Err(SendError::Closed(_))));
         assert_eq!(tree.stop().await, Exit::Stopped);
+    });
+}
+
+#[test]
+fn a_dynamic_child_that_fails_again_and_again_is_given_up_alone_and_tried_again_later() {
+    run(async {
+        let tree = Tree::new("test", Clock::system(), &Arbiter::current());
+        let nursery = tree.root().branch(spec("nursery"), Strategy::Dynamic);
+        tree.start();
+        tree.started().await.unwrap();
+        let child = |name: &'static str| {
+            let (switches, log) = (Arc::new(Switches::default()), Arc::new(Switches::default()));
+            let spec = spec(name).budget(Budget::new(1, Duration::from_millis(100)));
+            nursery.child(spec, move || probe(&switches, name, &log))
+        };
+        let (bad, good) = (child("bad"), child("good"));
+        crash(&bad).await;
+        crash(&bad).await;
+        assert!(ask(&bad).await.is_err(), "given up: answered at once");
+        assert_eq!(ask(&good).await, Ok(1), "its siblings know nothing of it");
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        assert_eq!(ask(&bad).await, Ok(1), "tried again");
     });
 }
 

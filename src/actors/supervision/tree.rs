@@ -133,6 +133,16 @@ impl Branch {
         self.cell.clock()
     }
 
+    /// The root of its tree.
+    pub fn root(&self) -> Branch {
+        match (self.cell.parent(), self.cell.supervisor()) {
+            (Some(cell), Some(supervisor)) => {
+                Branch { cell: cell.clone(), supervisor: supervisor.clone() }.root()
+            }
+            _ => self.clone(),
+        }
+    }
+
     /// The supervisor's path.
     pub fn path(&self) -> &str {
         self.cell.path()

@@ -31,7 +31,7 @@ use crate::{
     protocol::{
         data_version::DataVersion,
         subscription::{SubscriptionGroupConfig, SubscriptionGroupWrapper},
-        topic::{Perm, RETRY_PREFIX, TopicConfig, is_system_topic, retry_topic, validate_group},
+        topic::{Perm, RETRY_PREFIX, TopicConfig, is_storable, is_system_topic, retry_topic, validate_group},
     },
     store::{StoreError, StoreOptions},
 };
@@ -279,8 +279,11 @@ impl Topics {
         bits.is_some_and(|bits| bits & FORBIDDEN_TO_READ != 0)
     }
 
-    /// Forbids a group to read a topic, or allows it.
+    /// Forbids a group to read a topic, or allows it. Names that no group or topic may have are passed over.
     pub fn forbid(&self, group: &str, topic: &str, forbid: bool) {
+        if validate_group(group).is_err() || !is_storable(topic) {
+            return;
+        }
         let mut forbidden = self.state.forbidden.write().unwrap_or_else(PoisonError::into_inner);
         let topics = forbidden.entry(group.to_owned()).or_default();
         let bits = topics.entry(topic.to_owned()).or_default();

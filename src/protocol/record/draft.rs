@@ -208,6 +208,11 @@ impl RecordDraft {
         &self.fields
     }
 
+    /// Whether the message takes an offset of its queue: half and rolled back ones are in none.
+    pub fn takes_queue_offset(&self) -> bool {
+        matches!(self.fields.sys_flag.transaction(), TransactionType::None | TransactionType::Commit)
+    }
+
     /// Code of the tags for the consume queue.
     pub fn tags_code(&self) -> i64 {
         message::tags_code(self.fields.properties.get(name::TAGS))
@@ -228,10 +233,7 @@ impl RecordDraft {
         let given = out.len();
         let record =
             out.get_mut(..self.total_size).ok_or(RecordError::NoRoom { needed: self.total_size, given })?;
-        let queue_offset = match self.fields.sys_flag.transaction() {
-            TransactionType::Prepared | TransactionType::Rollback => 0,
-            TransactionType::None | TransactionType::Commit => queue_offset,
-        };
+        let queue_offset = if self.takes_queue_offset() { queue_offset } else { 0 };
         self.put(&mut &mut *record, queue_offset, physical_offset, store_timestamp);
         if self.appends_crc {
             put_crc_property(record);

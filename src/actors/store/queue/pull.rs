@@ -9,8 +9,8 @@ use crate::{
         supervision::{Cx, Millis},
     },
     filter::Filter,
-    protocol::{codes::ResponseCode, requests::pull::PullMessageResponse},
-    store::{PhysicalOffset, QueueOffset, StoreError},
+    protocol::{codes::ResponseCode, record::RecordView, requests::pull::PullMessageResponse},
+    store::{PhysicalOffset, QueueOffset, StoreError, commit_log::CommitLog, consume_queue::Unit},
 };
 
 /// A pull on its way through a queue. Dropped unanswered, it tells the client to ask again.
@@ -109,6 +109,9 @@ impl PullOutcome {
 
 /// Consume queue units that one pull looks at when its filter passes none (`maxFilterMessageSize` / 20).
 const MOST_SCANNED: usize = 800;
+/// Bytes of properties that the filter of one pull goes through: some 10 ms, and more than 800 usual messages
+/// need with a usual expression.
+const MOST_EFFORT: usize = 8 << 20;
 
 /// What a read of the queue gave.
 struct Read {
@@ -130,20 +133,41 @@ struct Run {
     len: usize,
 }
 
-/// Takes units as long as they fit; neighbours in the log become one run.
-struct Selection<'a> {
+/// Asks the filter about units: first of the consume queue's word, then of the record where it must.
+struct Sieve<'a> {
     filter: &'a Filter,
+    log: &'a CommitLog,
+    /// What the filter may still spend on this pull.
+    effort: usize,
+}
+
+impl Sieve<'_> {
+    /// Whether the filter wants the message. A record that is not there any more, or is none, passes: whoever
+    /// takes it finds out, as without a filter.
+    fn passes(&mut self, unit: &Unit, size: usize) -> bool {
+        if !self.filter.accepts(unit.tags_code) {
+            return false;
+        }
+        if !self.filter.reads_properties() {
+            return true;
+        }
+        let record = self.log.slice(unit.physical_offset, size);
+        let Some(Ok(record)) = record.as_deref().map(RecordView::parse) else { return true };
+        self.effort = self.effort.saturating_sub(self.filter.effort(record.properties));
+        self.filter.accepts_properties(record.properties)
+    }
+}
+
+/// Takes units as long as they fit; neighbours in the log become one run.
+struct Selection {
     room: usize,
     messages: usize,
     runs: Vec<Run>,
 }
 
-impl Selection<'_> {
-    /// Whether the unit was dealt with: taken, or unwanted. Otherwise there is no room for it.
-    fn take(&mut self, at: PhysicalOffset, size: usize, tags_code: i64) -> bool {
-        if !self.filter.accepts(tags_code) {
-            return true;
-        }
+impl Selection {
+    /// Whether the unit was taken; otherwise there is no room for it.
+    fn take(&mut self, at: PhysicalOffset, size: usize) -> bool {
         if self.messages == 0 || (!self.runs.is_empty() && size > self.room) {
             return false;
         }
@@ -237,12 +261,9 @@ impl TopicQueue {
         if let Some(elsewhere) = PullOutcome::of_offset(job.from, min, max) {
             return Ok(Read::empty(elsewhere));
         }
-        let mut selection = Selection {
-            filter: &job.filter,
-            room: job.max_bytes,
-            messages: job.max_messages.max(1),
-            runs: Vec::new(),
-        };
+        let mut selection =
+            Selection { room: job.max_bytes, messages: job.max_messages.max(1), runs: Vec::new() };
+        let mut sieve = Sieve { filter: &job.filter, log: &self.log, effort: MOST_EFFORT };
         let step =
             if job.filter == Filter::All { job.max_messages.clamp(1, MOST_SCANNED) } else { MOST_SCANNED };
         let mut next = job.from;
@@ -252,8 +273,12 @@ impl TopicQueue {
                 break;
             }
             for unit in units {
+                if selection.messages == 0 || sieve.effort == 0 {
+                    break 'scan;
+                }
                 let size = usize::try_from(unit.size).unwrap_or(0);
-                if !unit.is_filler() && !selection.take(unit.physical_offset, size, unit.tags_code) {
+                let is_wanted = !unit.is_filler() && sieve.passes(&unit, size);
+                if is_wanted && !selection.take(unit.physical_offset, size) {
                     break 'scan;
                 }
                 next = next.plus(1);
@@ -333,22 +358,20 @@ mod tests {
 
     #[test]
     fn neighbours_in_the_log_become_one_slice_and_limits_hold() {
-        let filter = Filter::Tags(Box::new([7]));
-        let mut selection = Selection { filter: &filter, room: 250, messages: 3, runs: Vec::new() };
-        assert!(selection.take(PhysicalOffset(0), 100, 7));
-        assert!(selection.take(PhysicalOffset(100), 100, 7));
-        assert!(selection.take(PhysicalOffset(200), 100, 8), "unwanted, so it needs no room");
-        assert!(!selection.take(PhysicalOffset(300), 100, 7), "50 bytes are left");
-        assert!(selection.take(PhysicalOffset(400), 50, 7));
-        assert!(!selection.take(PhysicalOffset(450), 0, 7), "three messages were wanted");
+        let mut selection = Selection { room: 250, messages: 3, runs: Vec::new() };
+        assert!(selection.take(PhysicalOffset(0), 100));
+        assert!(selection.take(PhysicalOffset(100), 100));
+        assert!(!selection.take(PhysicalOffset(300), 100), "50 bytes are left");
+        assert!(selection.take(PhysicalOffset(400), 50));
+        assert!(!selection.take(PhysicalOffset(450), 0), "three messages were wanted");
         let runs = [(0, 200), (400, 50)].map(|(from, len)| Run { from: PhysicalOffset(from), len });
         assert_eq!(selection.runs, runs);
     }
 
     #[test]
     fn the_first_message_comes_whatever_its_size() {
-        let mut selection = Selection { filter: &Filter::All, room: 10, messages: 9, runs: Vec::new() };
-        assert!(selection.take(PhysicalOffset(0), 1_000_000, 0));
-        assert!(!selection.take(PhysicalOffset(1_000_000), 1, 0));
+        let mut selection = Selection { room: 10, messages: 9, runs: Vec::new() };
+        assert!(selection.take(PhysicalOffset(0), 1_000_000));
+        assert!(!selection.take(PhysicalOffset(1_000_000), 1));
     }
 }

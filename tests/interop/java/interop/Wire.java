@@ -1,5 +1,6 @@
 package interop;
 
+import java.io.ByteArrayOutputStream;
 import java.io.DataInputStream;
 import java.io.DataOutputStream;
 import java.io.IOException;
@@ -18,11 +19,13 @@ public final class Wire implements AutoCloseable {
     }
 
     public void frame(int length, int serializeTypeAndHeaderLength, byte[] rest) throws IOException {
-        DataOutputStream out = new DataOutputStream(socket.getOutputStream());
+        ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+        DataOutputStream out = new DataOutputStream(bytes);
         out.writeInt(length);
         out.writeInt(serializeTypeAndHeaderLength);
         out.write(rest);
-        out.flush();
+        // In one write: a server may close as soon as it has seen a wrong length.
+        socket.getOutputStream().write(bytes.toByteArray());
     }
 
     public void json(String header) throws IOException {

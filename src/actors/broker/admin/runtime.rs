@@ -1,0 +1,156 @@
+//! What a broker says of itself while it runs (code 28, fact sheet: remoting 9.3).
+
+use std::{collections::BTreeMap, fmt::Display, path::Path, time::Duration};
+
+use super::answer::{Answer, Answered};
+use crate::{
+    actors::{broker::Broker, remoting::Request},
+    protocol::kv::KvTable,
+};
+
+/// Three windows (10 s, 1 min, 10 min) of a rate that is not measured.
+const NO_RATE: &str = "0.0 0.0 0.0 ";
+/// Sends by how long they took to store, none of them measured.
+const NO_TIMES: &str = "[<=0ms]:0 [0~10ms]:0 [10~50ms]:0 [50~100ms]:0 [100~200ms]:0 [200~500ms]:0 \
+                        [500ms~1s]:0 [1~2s]:0 [2~3s]:0 [3~4s]:0 [4~5s]:0 [5~10s]:0 [10s~]:0 ";
+/// The version that tools print.
+const VERSION: &str = "V5_4_0";
+
+/// What RocketMQ's pools and meters would show; here requests wait in mailboxes, and nothing is counted yet.
+const AT_REST: [(&str, &str); 41] = [
+    ("EndTransactionQueueSize", "0"),
+    ("EndTransactionThreadPoolQueueCapacity", "100000"),
+    ("ackThreadPoolQueueCapacity", "100000"),
+    ("ackThreadPoolQueueHeadWaitTimeMills", "0"),
+    ("ackThreadPoolQueueSize", "0"),
+    ("litePullThreadPoolQueueCapacity", "100000"),
+    ("litePullThreadPoolQueueHeadWaitTimeMills", "0"),
+    ("litePullThreadPoolQueueSize", "0"),
+    ("pullThreadPoolQueueCapacity", "100000"),
+    ("pullThreadPoolQueueHeadWaitTimeMills", "0"),
+    ("pullThreadPoolQueueSize", "0"),
+    ("queryThreadPoolQueueCapacity", "20000"),
+    ("queryThreadPoolQueueHeadWaitTimeMills", "0"),
+    ("queryThreadPoolQueueSize", "0"),
+    ("sendThreadPoolQueueCapacity", "10000"),
+    ("sendThreadPoolQueueHeadWaitTimeMills", "0"),
+    ("sendThreadPoolQueueSize", "0"),
+    ("dispatchMaxBuffer", "0"),
+    ("getFoundTps", NO_RATE),
+    ("getMessageEntireTimeMax", "0"),
+    ("getMissTps", NO_RATE),
+    ("getTotalTps", NO_RATE),
+    ("getTransferredTps", NO_RATE),
+    ("msgGetTotalTodayMorning", "0"),
+    ("msgGetTotalTodayNow", "0"),
+    ("msgGetTotalYesterdayMorning", "0"),
+    ("pageCacheLockTimeMills", "0"),
+    ("putLatency99", "0.0"),
+    ("putLatency999", "0.0"),
+    ("putMessageDistributeTime", NO_TIMES),
+    ("putMessageEntireTimeMax", "0"),
+    ("putMessageFailedTimes", "0"),
+    ("putTps", NO_RATE),
+    ("remainTransientStoreBufferNumbs", "2147483647"),
+    ("startAcceptSendRequestTimeStamp", "0"),
+    ("timerCongestNum", "0"),
+    ("timerDequeueTps", "0.0"),
+    ("timerEnqueueTps", "0.0"),
+    ("timerOffsetBehind", "0"),
+    ("timerReadBehind", "0"),
+    ("brokerActive", "true"),
+];
+
+/// GET_BROKER_RUNTIME_INFO 28.
+pub(super) fn info(broker: &Broker, _request: &Request) -> Answered {
+    let mut table: BTreeMap<String, String> =
+        AT_REST.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    let mut put = |key: &str, value: &dyn Display| drop(table.insert(key.to_owned(), value.to_string()));
+    log(broker, &mut put);
+    disks(broker, &mut put);
+    let up = u64::try_from(broker.clock.now() - broker.started).unwrap_or(0);
+    put("bootTimestamp", &broker.started);
+    put("brokerVersionDesc", &VERSION);
+    put("runtime", &uptime(Duration::from_millis(up)));
+    Answer::json(&KvTable { table })
+}
+
+fn log(broker: &Broker, put: &mut dyn FnMut(&str, &dyn Display)) {
+    let (log, marks) = (broker.store.log(), broker.store.watermarks());
+    let (min, max) = (log.min_offset(), log.max_offset());
+    put("commitLogMinOffset", &min.0);
+    put("commitLogMaxOffset", &max.0);
+    put("dispatchBehindBytes", &max.since(marks.dispatched.get()));
+    put("remainHowManyDataToFlush", &readable(max.since(marks.flushed.get()) as u64));
+    put("earliestMessageTimeStamp", &log.store_timestamp(min).unwrap_or(-1));
+    // Counted from the files: all messages that were ever stored in them.
+    let messages: i64 =
+        broker.store.queues().snapshot().iter().map(|(_, _, queue)| queue.next_offset().0).sum();
+    put("msgPutTotalTodayNow", &messages);
+    put("msgPutTotalTodayMorning", &messages);
+    put("msgPutTotalYesterdayMorning", &messages);
+    put("putMessageTimesTotal", &messages);
+    put("putMessageSizeTotal", &max.0);
+    put("putMessageAverageSize", &if messages > 0 { max.0 as f64 / messages as f64 } else { 0.0 });
+}
+
+fn disks(broker: &Broker, put: &mut dyn FnMut(&str, &dyn Display)) {
+    let config = broker.config.get();
+    let log_dir = config.commit_log_dir();
+    let Disk { total, free } = Disk::of(&log_dir);
+    let ratio = Disk { total, free }.used();
+    put("commitLogDirCapacity", &format!("Total : {}, Free : {}.", readable(total), readable(free)));
+    put("commitLogDiskRatio", &ratio);
+    put(&format!("commitLogDiskRatio_{}", log_dir.display()), &ratio);
+    put("consumeQueueDiskRatio", &Disk::of(&config.store_path_root_dir).used());
+}
+
+/// The file system that a directory is on, in bytes.
+struct Disk {
+    total: u64,
+    free: u64,
+}
+
+impl Disk {
+    /// Zero where the system does not say.
+    fn of(dir: &Path) -> Self {
+        rustix::fs::statvfs(dir).map_or(Self { total: 0, free: 0 }, |disk| Self {
+            total: disk.f_blocks.saturating_mul(disk.f_frsize),
+            free: disk.f_bavail.saturating_mul(disk.f_frsize),
+        })
+    }
+
+    /// The used share.
+    fn used(&self) -> f64 {
+        if self.total == 0 { -1.0 } else { 1.0 - self.free as f64 / self.total as f64 }
+    }
+}
+
+fn readable(bytes: u64) -> String {
+    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    if bytes < 1024 {
+        return format!("{bytes} B");
+    }
+    let power = bytes.ilog2() / 10;
+    let unit = UNITS.get(power as usize - 1).copied().unwrap_or_default();
+    format!("{:.1} {unit}", bytes as f64 / f64::from(1024).powi(power as i32))
+}
+
+fn uptime(up: Duration) -> String {
+    let seconds = up.as_secs();
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
+    format!("[ {days} days, {hours} hours, {minutes} minutes, {} seconds ]", seconds % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_and_times_are_written_as_tools_expect_them() {
+        assert_eq!(readable(842), "842 B");
+        assert_eq!(readable(1536), "1.5 KiB");
+        assert_eq!(readable(3 << 30), "3.0 GiB");
+        assert_eq!(uptime(Duration::from_secs(472)), "[ 0 days, 0 hours, 7 minutes, 52 seconds ]");
+    }
+}

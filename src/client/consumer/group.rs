@@ -1,0 +1,366 @@
+//! One consumer of a group: its subscriptions, its queues, its offsets, and the tasks that serve them.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use tokio::sync::{Notify, mpsc, watch};
+use tracing::{debug, warn};
+
+use super::{
+    Allocation, Filter, Limits, delivery::Item, feed, offsets::Offsets, process::ProcessQueue, pull,
+    retry::Failure,
+};
+use crate::{
+    client::{
+        Error, Result,
+        core::{Core, Member},
+        now_millis,
+        task::Task,
+    },
+    protocol::{
+        heartbeat::{ConsumeFromWhere, ConsumeType, ConsumerData, MessageModel},
+        message::MessageQueue,
+        subscription::SubscriptionData,
+        topic::{self, RETRY_PREFIX, retry_topic, validate_group, validate_topic},
+    },
+};
+
+/// Where a group starts with a queue that it never read before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Start {
+    /// With what comes from now on; on young queues that the broker still holds in full, at their start.
+    #[default]
+    Last,
+    /// At the first message that there is.
+    First,
+    /// At the first message stored at this time or later.
+    At(SystemTime),
+}
+
+impl From<Start> for ConsumeFromWhere {
+    fn from(start: Start) -> Self {
+        match start {
+            Start::Last => Self::LastOffset,
+            Start::First => Self::FirstOffset,
+            Start::At(_) => Self::Timestamp,
+        }
+    }
+}
+
+/// How messages reach the application.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// Handed out as they come.
+    Concurrent,
+    /// Handed out one at a time in each queue, which is locked.
+    Ordered,
+    /// Taken at the application's pace; taken is consumed.
+    Lite,
+}
+
+/// What a consumer does, unless told otherwise.
+#[derive(Clone, Debug)]
+pub(super) struct Settings {
+    pub(super) mode: Mode,
+    pub(super) model: MessageModel,
+    pub(super) start: Start,
+    pub(super) allocation: Allocation,
+    pub(super) limits: Limits,
+    pub(super) batch: i32,
+    pub(super) batch_bytes: i32,
+    /// None: 16, or without end when ordered.
+    pub(super) max_reconsume_times: Option<i32>,
+    pub(super) suspend: Duration,
+    pub(super) persist_interval: Duration,
+    pub(super) rebalance_interval: Duration,
+    pub(super) auto_commit: bool,
+    /// How many messages may wait between the queues and the application.
+    pub(super) buffer: usize,
+    pub(super) offsets_file: Option<std::path::PathBuf>,
+}
+
+impl Settings {
+    pub(super) fn new(mode: Mode) -> Self {
+        Self {
+            mode,
+            model: MessageModel::Clustering,
+            start: Start::default(),
+            allocation: Allocation::default(),
+            limits: Limits::default(),
+            batch: 32,
+            batch_bytes: 256 << 10,
+            max_reconsume_times: None,
+            suspend: Duration::from_secs(1),
+            persist_interval: Duration::from_secs(5),
+            rebalance_interval: Duration::from_secs(20),
+            auto_commit: true,
+            buffer: 20,
+            offsets_file: None,
+        }
+    }
+
+    pub(super) fn is_broadcast(&self) -> bool {
+        self.model == MessageModel::Broadcasting
+    }
+
+    /// Whether queues are locked before they are read.
+    pub(super) fn locks(&self) -> bool {
+        self.mode == Mode::Ordered && !self.is_broadcast()
+    }
+
+    pub(super) fn max_reconsume_times(&self) -> i32 {
+        self.max_reconsume_times.unwrap_or(if self.mode == Mode::Ordered { i32::MAX } else { 16 })
+    }
+}
+
+/// A queue that is being read, and the tasks that do it.
+#[derive(Debug)]
+pub(super) struct Reading {
+    pub(super) process: Arc<ProcessQueue>,
+    pub(super) feed: Task,
+    _pull: Task,
+}
+
+/// A consumer.
+#[derive(Debug)]
+pub(super) struct Group {
+    pub(super) core: Arc<Core>,
+    pub(super) name: String,
+    pub(super) settings: Settings,
+    pub(super) offsets: Offsets,
+    pub(super) wake: Arc<Notify>,
+    pub(super) items: mpsc::Sender<Item>,
+    pub(super) failures: mpsc::UnboundedSender<Failure>,
+    /// How many messages the application has in its hands.
+    pub(super) in_hand: watch::Sender<usize>,
+    pub(super) stopping: watch::Sender<bool>,
+    subscriptions: Mutex<BTreeMap<String, SubscriptionData>>,
+    reading: Mutex<HashMap<MessageQueue, Reading>>,
+    tasks: Mutex<Vec<Task>>,
+}
+
+/// What a new [`Group`] leaves to its owner.
+pub(super) type Receivers = (mpsc::Receiver<Item>, mpsc::UnboundedReceiver<Failure>);
+
+impl Group {
+    pub(super) fn open(
+        core: Arc<Core>,
+        name: String,
+        settings: Settings,
+        filters: BTreeMap<String, Filter>,
+    ) -> Result<(Arc<Self>, Receivers)> {
+        validate_group(&name).map_err(|error| Error::config(format!("consumer group {name:?}: {error}")))?;
+        let version = now_millis();
+        let mut subscriptions = BTreeMap::new();
+        for (topic, filter) in filters {
+            validate_topic(&topic).map_err(|error| Error::config(format!("topic {topic:?}: {error}")))?;
+            subscriptions.insert(topic.clone(), filter.subscription(&topic, version));
+        }
+        if settings.mode != Mode::Lite && !settings.is_broadcast() {
+            let retries = retry_topic(&name);
+            subscriptions.insert(retries.clone(), Filter::all().subscription(&retries, version));
+        }
+        let offsets = match (&settings.offsets_file, settings.is_broadcast()) {
+            (Some(file), true) => Offsets::in_file(file.clone()),
+            (None, true) => {
+                Offsets::in_file(super::offsets::default_file(&format!("{}@DEFAULT", core.host), &name))
+            }
+            _ => Offsets::at_brokers(),
+        };
+        let (items, received) = mpsc::channel(settings.buffer);
+        let (failures, failed) = mpsc::unbounded_channel();
+        let group = Arc::new(Self {
+            core,
+            name,
+            offsets,
+            wake: Arc::default(),
+            items,
+            failures,
+            in_hand: watch::Sender::new(0),
+            stopping: watch::Sender::new(false),
+            subscriptions: Mutex::new(subscriptions),
+            reading: Mutex::default(),
+            tasks: Mutex::default(),
+            settings,
+        });
+        Ok((group, (received, failed)))
+    }
+
+    /// Tells the brokers of this consumer.
+    pub(super) async fn register(&self) -> Result<()> {
+        let data = ConsumerData {
+            group_name: self.name.clone(),
+            consume_type: match self.settings.mode {
+                Mode::Lite => ConsumeType::Actively,
+                Mode::Concurrent | Mode::Ordered => ConsumeType::Passively,
+            },
+            message_model: self.settings.model,
+            consume_from_where: self.settings.start.into(),
+            subscription_data_set: self.subscriptions().values().cloned().collect(),
+            unit_mode: false,
+        };
+        self.core.add_consumer(&self.name, Member { data, wake: self.wake.clone() })?;
+        for topic in self.topics() {
+            if let Err(error) = self.core.routes.route(&self.core.pool, &topic).await
+                && !topic.starts_with(RETRY_PREFIX)
+            {
+                warn!(group = self.name, topic, %error, "no route yet: it is asked for again");
+            }
+        }
+        self.core.heartbeat().await;
+        Ok(())
+    }
+
+    pub(super) fn add_task(&self, task: Task) {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).push(task);
+    }
+
+    fn subscriptions(&self) -> MutexGuard<'_, BTreeMap<String, SubscriptionData>> {
+        self.subscriptions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn reading(&self) -> MutexGuard<'_, HashMap<MessageQueue, Reading>> {
+        self.reading.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn topics(&self) -> Vec<String> {
+        self.subscriptions().keys().cloned().collect()
+    }
+
+    pub(super) fn subscription(&self, topic: &str) -> Option<SubscriptionData> {
+        self.subscriptions().get(topic).cloned()
+    }
+
+    /// Adds, changes or (without a filter) ends a subscription.
+    pub(super) async fn subscribe(&self, topic: &str, filter: Option<Filter>) -> Result<()> {
+        validate_topic(topic).map_err(|error| Error::config(format!("topic {topic:?}: {error}")))?;
+        {
+            let mut subscriptions = self.subscriptions();
+            match filter {
+                Some(filter) => {
+                    subscriptions.insert(topic.to_owned(), filter.subscription(topic, now_millis()));
+                }
+                None => {
+                    subscriptions.remove(topic);
+                }
+            }
+            let all = subscriptions.values().cloned().collect();
+            self.core.update_consumer(&self.name, |data| data.subscription_data_set = all);
+        }
+        self.core.heartbeat().await;
+        self.wake.notify_one();
+        Ok(())
+    }
+
+    /// Where to start with a queue (fact sheet: client 4.6).
+    pub(super) async fn start_offset(&self, queue: &MessageQueue) -> Result<i64> {
+        if let Some(stored) = self.offsets.load(&self.core, &self.name, queue).await? {
+            return Ok(stored);
+        }
+        let is_retry = queue.topic.starts_with(RETRY_PREFIX);
+        match self.settings.start {
+            Start::Last if is_retry => Ok(0),
+            Start::Last => self.core.max_offset(queue).await,
+            Start::First => Ok(0),
+            Start::At(_) if is_retry => self.core.max_offset(queue).await,
+            Start::At(time) => {
+                let since = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+                self.core.offset_of_time(queue, i64::try_from(since).unwrap_or(i64::MAX)).await
+            }
+        }
+    }
+
+    /// Reads a queue from `offset` on, in place of how it was read before.
+    pub(super) fn read(self: &Arc<Self>, queue: MessageQueue, offset: i64) -> Arc<ProcessQueue> {
+        let process = Arc::new(ProcessQueue::new(queue.clone()));
+        process.set_locked(self.settings.locks());
+        let reading = Reading {
+            process: process.clone(),
+            feed: Task::spawn(feed::run(self.clone(), process.clone())),
+            _pull: Task::spawn(pull::run(self.clone(), process.clone(), offset)),
+        };
+        debug!(group = self.name, ?queue, offset, "reading");
+        if let Some(before) = self.reading().insert(queue, reading) {
+            before.process.abandon();
+        }
+        process
+    }
+
+    /// Notes that a message is done with.
+    pub(super) fn finish(&self, process: &ProcessQueue, offset: i64) {
+        if let Some(reached) = process.finish(offset) {
+            self.offsets.raise(&process.queue, reached);
+        }
+    }
+
+    /// Stores offsets at their interval.
+    pub(super) async fn keep_offsets(self: Arc<Self>) {
+        loop {
+            tokio::time::sleep(self.settings.persist_interval).await;
+            // What failed is tried again next time.
+            let _ = self.offsets.persist(&self.core, &self.name, None).await;
+        }
+    }
+
+    /// Stops taking messages in, waits for those that the application has, stores offsets and leaves.
+    pub(super) async fn shutdown(&self, wait: Duration) {
+        if self.stopping.send_replace(true) {
+            return;
+        }
+        let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        let reading: Vec<Reading> = self.reading().drain().map(|(_, reading)| reading).collect();
+        let mut in_hand = self.in_hand.subscribe();
+        if tokio::time::timeout(wait, in_hand.wait_for(|count| *count == 0)).await.is_err() {
+            warn!(group = self.name, "messages are still being consumed: they will be delivered again");
+        }
+        if self.settings.auto_commit
+            && let Err(error) = self.offsets.persist(&self.core, &self.name, None).await
+        {
+            warn!(group = self.name, %error, "offsets were not stored: messages will be delivered again");
+        }
+        reading.iter().for_each(|reading| reading.process.abandon());
+        if self.settings.locks() {
+            self.unlock(reading.iter().map(|reading| reading.process.queue.clone())).await;
+        }
+        drop((reading, tasks));
+        self.core.remove_consumer(&self.name).await;
+    }
+
+    /// As [`Group::shutdown`], in the background; the group's name is free for another consumer at once.
+    pub(super) fn end_without_waiting(self: &Arc<Self>) {
+        if *self.stopping.borrow() {
+            return;
+        }
+        self.core.forget(None, Some(&self.name));
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let group = self.clone();
+        runtime.spawn(async move {
+            group.shutdown(Duration::ZERO).await;
+            group.core.unregister(None, Some(&group.name)).await;
+            // One of the same name may have come in the meantime.
+            group.core.heartbeat().await;
+        });
+    }
+
+    /// Gives locks back.
+    pub(super) async fn unlock(&self, queues: impl IntoIterator<Item = MessageQueue>) {
+        let mut by_broker: HashMap<String, Vec<MessageQueue>> = HashMap::new();
+        for queue in queues {
+            by_broker.entry(queue.broker_name.clone()).or_default().push(queue);
+        }
+        for (broker, queues) in by_broker {
+            if let Err(error) = self.core.unlock(&broker, &self.name, queues).await {
+                debug!(group = self.name, broker, %error, "locks were not given back: they expire");
+            }
+        }
+    }
+
+    /// The topic that failed messages of this group end in.
+    pub(super) fn dead_letters(&self) -> String {
+        topic::dlq_topic(&self.name)
+    }
+}

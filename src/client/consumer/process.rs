@@ -1,0 +1,169 @@
+//! One queue's messages between pull and acknowledgement (fact sheet: client 4.4).
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::{sync::Notify, time::Instant};
+
+use crate::{client::ReceivedMessage, protocol::message::MessageQueue};
+
+/// How long a lock is trusted without renewal; brokers keep it for 60 s.
+const LOCK_TRUSTED: Duration = Duration::from_secs(30);
+
+/// How much one queue may hold that is not yet acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Messages, 1000 by default.
+    pub messages: usize,
+    /// Bytes, 100 MiB by default.
+    pub bytes: usize,
+    /// Offsets between the first and the last message, 2000 by default; not for ordered consumers.
+    pub span: i64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { messages: 1000, bytes: 100 << 20, span: 2000 }
+    }
+}
+
+/// A queue that this consumer reads.
+#[derive(Debug)]
+pub(super) struct ProcessQueue {
+    pub(super) queue: MessageQueue,
+    state: Mutex<State>,
+    arrived: Notify,
+    left: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    messages: BTreeMap<i64, ReceivedMessage>,
+    bytes: usize,
+    /// Everything below was handed out.
+    cursor: i64,
+    /// Behind the last message that was ever here.
+    end: i64,
+    is_dropped: bool,
+    is_leaving: bool,
+    is_paused: bool,
+    locked_at: Option<Instant>,
+}
+
+impl ProcessQueue {
+    pub(super) fn new(queue: MessageQueue) -> Self {
+        Self { queue, state: Mutex::default(), arrived: Notify::new(), left: Notify::new() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes messages in that were pulled; those that are here already stay as they are.
+    pub(super) fn put(&self, messages: impl IntoIterator<Item = ReceivedMessage>) {
+        let mut state = self.state();
+        for message in messages {
+            let (offset, size) = (message.queue_offset(), message.size());
+            if offset >= state.end {
+                state.end = offset + 1;
+                state.bytes += size;
+                state.messages.insert(offset, message);
+            }
+        }
+        drop(state);
+        self.arrived.notify_one();
+    }
+
+    /// Waits for the next message that was not handed out yet; none once the queue is given up.
+    pub(super) async fn next(&self) -> Option<ReceivedMessage> {
+        loop {
+            let arrived = self.arrived.notified();
+            {
+                let mut state = self.state();
+                if state.is_dropped || state.is_leaving {
+                    return None;
+                }
+                if let Some((offset, message)) = state.messages.range(state.cursor..).next() {
+                    let (next, message) = (offset + 1, message.clone());
+                    state.cursor = next;
+                    return Some(message);
+                }
+            }
+            arrived.await;
+        }
+    }
+
+    /// Removes a message that is done with; gives the offset that the group has now reached, unless the queue
+    /// belongs to somebody else by now.
+    pub(super) fn finish(&self, offset: i64) -> Option<i64> {
+        let mut state = self.state();
+        if let Some(message) = state.messages.remove(&offset) {
+            state.bytes = state.bytes.saturating_sub(message.size());
+        }
+        let reached = state.messages.keys().next().copied().unwrap_or(state.end);
+        let is_ours = !state.is_dropped;
+        drop(state);
+        self.left.notify_one();
+        is_ours.then_some(reached)
+    }
+
+    /// Waits until there is room within the limits, and nobody has paused the queue.
+    pub(super) async fn room(&self, limits: &Limits, counts_span: bool) {
+        while !self.has_room(limits, counts_span) && !self.is_abandoned() {
+            self.left.notified().await;
+        }
+    }
+
+    fn has_room(&self, limits: &Limits, counts_span: bool) -> bool {
+        let state = self.state();
+        let span = match (state.messages.first_key_value(), state.messages.last_key_value()) {
+            (Some((first, _)), Some((last, _))) if counts_span => last - first,
+            _ => 0,
+        };
+        !state.is_paused
+            && state.messages.len() < limits.messages
+            && state.bytes < limits.bytes
+            && span <= limits.span
+    }
+
+    /// Stops or resumes pulling.
+    pub(super) fn pause(&self, pause: bool) {
+        self.state().is_paused = pause;
+        self.left.notify_one();
+    }
+
+    /// Gives the queue up: nothing is handed out or committed any more.
+    pub(super) fn abandon(&self) {
+        self.state().is_dropped = true;
+        self.arrived.notify_one();
+        self.left.notify_one();
+    }
+
+    /// Hands nothing out any more; what is in the application's hands still counts.
+    pub(super) fn stop_after_current(&self) {
+        self.state().is_leaving = true;
+        self.arrived.notify_one();
+    }
+
+    pub(super) fn is_abandoned(&self) -> bool {
+        self.state().is_dropped
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.state().messages.is_empty()
+    }
+
+    /// Notes that the broker has just locked the queue for this client, or refused to.
+    pub(super) fn set_locked(&self, locked: bool) {
+        self.state().locked_at = locked.then(Instant::now);
+    }
+
+    /// Whether the lock can still be trusted.
+    pub(super) fn is_locked(&self) -> bool {
+        self.state().locked_at.is_some_and(|at| at.elapsed() < LOCK_TRUSTED)
+    }
+}

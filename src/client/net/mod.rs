@@ -1,0 +1,9 @@
+//! Connections: one per server, shared by all requests, made again when it breaks.
+
+mod connection;
+mod pool;
+mod signature;
+
+pub(super) use connection::{Connection, Inbound};
+pub(super) use pool::Pool;
+pub use signature::Credentials;

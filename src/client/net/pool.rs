@@ -1,0 +1,141 @@
+//! One connection per address, made on demand and again after it broke.
+
+use std::{
+    collections::HashMap,
+    io,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    net::TcpStream,
+    sync::{Notify, mpsc},
+    time::Instant,
+};
+use tracing::debug;
+
+use super::{Connection, Credentials, Inbound};
+use crate::{client::Error, protocol::frame::Frame};
+
+/// Back-off after the first failure; doubled after each further one.
+const FIRST_BACK_OFF: Duration = Duration::from_millis(50);
+/// Longest back-off.
+const MAX_BACK_OFF: Duration = Duration::from_secs(3);
+
+/// All connections of a client.
+#[derive(Debug)]
+pub(in crate::client) struct Pool {
+    slots: Mutex<HashMap<String, Arc<tokio::sync::Mutex<Slot>>>>,
+    connect_timeout: Duration,
+    credentials: Option<Credentials>,
+    inbound: mpsc::Sender<Inbound>,
+    /// Told of every new connection: a broker must learn who is at its other end.
+    pub(in crate::client) connected: Arc<Notify>,
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    connection: Option<Connection>,
+    failures: u32,
+    not_before: Option<Instant>,
+}
+
+impl Pool {
+    pub(in crate::client) fn new(
+        connect_timeout: Duration,
+        credentials: Option<Credentials>,
+        inbound: mpsc::Sender<Inbound>,
+    ) -> Self {
+        let connected = Arc::default();
+        Self { slots: Mutex::default(), connect_timeout, credentials, inbound, connected }
+    }
+
+    /// The connection to an address; while it backs off after failures, the error comes at once.
+    pub(in crate::client) async fn get(&self, address: &str) -> Result<Connection, Error> {
+        let slot = self.slot(address);
+        let mut slot = slot.lock().await;
+        if let Some(connection) = slot.connection.as_ref().filter(|connection| connection.is_open()) {
+            return Ok(connection.clone());
+        }
+        let failed = |cause| Error::Connect { address: address.to_owned(), cause: Arc::new(cause) };
+        if slot.not_before.is_some_and(|instant| Instant::now() < instant) {
+            return Err(failed(io::Error::other("it failed a moment ago and is tried again soon")));
+        }
+        match self.connect(address).await {
+            Ok(connection) => {
+                debug!(address, "connected");
+                *slot = Slot { connection: Some(connection.clone()), ..Slot::default() };
+                self.connected.notify_one();
+                Ok(connection)
+            }
+            Err(cause) => {
+                slot.connection = None;
+                slot.not_before = Some(Instant::now() + back_off(slot.failures));
+                slot.failures += 1;
+                Err(failed(cause))
+            }
+        }
+    }
+
+    fn slot(&self, address: &str) -> Arc<tokio::sync::Mutex<Slot>> {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(slot) = slots.get(address) {
+            return slot.clone();
+        }
+        slots.entry(address.to_owned()).or_default().clone()
+    }
+
+    async fn connect(&self, address: &str) -> io::Result<Connection> {
+        let stream = tokio::time::timeout(self.connect_timeout, TcpStream::connect(address))
+            .await
+            .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+        Connection::over(stream, address.into(), self.inbound.clone())
+    }
+
+    /// Closes connections to addresses that nobody knows any more.
+    pub(in crate::client) fn retain(&self, is_known: impl Fn(&str) -> bool) {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner).retain(|address, _| is_known(address));
+    }
+
+    /// Asks and waits for the answer, whatever its code.
+    pub(in crate::client) async fn call(
+        &self,
+        address: &str,
+        mut frame: Frame,
+        timeout: Duration,
+    ) -> Result<Frame, Error> {
+        self.sign(&mut frame);
+        let started = Instant::now();
+        let connection = self.get(address).await?;
+        connection.call(frame, timeout.saturating_sub(started.elapsed())).await
+    }
+
+    /// Tells without an answer.
+    pub(in crate::client) async fn tell(&self, address: &str, mut frame: Frame) -> Result<(), Error> {
+        self.sign(&mut frame);
+        self.get(address).await?.tell(frame).await
+    }
+
+    fn sign(&self, frame: &mut Frame) {
+        if let Some(credentials) = &self.credentials {
+            credentials.sign(frame);
+        }
+    }
+}
+
+/// Doubles with every failure, and is spread so that clients do not come back all at once.
+fn back_off(failures: u32) -> Duration {
+    let longest = FIRST_BACK_OFF.saturating_mul(1 << failures.min(10)).min(MAX_BACK_OFF);
+    longest.mul_f64(0.5 + fastrand::f64() / 2.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn back_off_grows_within_bounds() {
+        assert!((25..=50).contains(&back_off(0).as_millis()));
+        assert!((1500..=3000).contains(&back_off(60).as_millis()));
+    }
+}

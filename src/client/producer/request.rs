@@ -1,0 +1,138 @@
+//! Questions and replies, and messages taken back (fact sheet: client 3.4).
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::{Receipt, Sending, Shared, send::Outgoing};
+use crate::{
+    client::{Error, Message, ReceivedMessage, Result, error::AnsweredBy},
+    protocol::{
+        codes::RequestCode,
+        properties::name,
+        requests::send::{RecallMessageRequest, RecallMessageResponse},
+        sys_flag::TransactionType,
+    },
+};
+
+/// Value of the property that marks a reply.
+const REPLY: &str = "reply";
+
+/// A message that asks for a reply.
+///
+/// ```no_run
+/// # async fn f(producer: castmq::client::Producer, asked: castmq::client::ReceivedMessage)
+/// # -> Result<(), castmq::client::Error> {
+/// if let Some(question) = castmq::client::Request::of(&asked) {
+///     producer.reply(&question, "42").await?;
+/// }
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    cluster: &'a str,
+    client: &'a str,
+    correlation_id: &'a str,
+    ttl: &'a str,
+}
+
+impl<'a> Request<'a> {
+    /// The question in a message; none when nobody waits for a reply.
+    pub fn of(message: &'a ReceivedMessage) -> Option<Self> {
+        Some(Self {
+            cluster: message.property(name::CLUSTER)?,
+            client: message.property(name::REPLY_TO_CLIENT)?,
+            correlation_id: message.property(name::CORRELATION_ID)?,
+            ttl: message.property(name::TTL)?,
+        })
+    }
+}
+
+pub(super) async fn request(shared: &Arc<Shared>, message: Message, timeout: Duration) -> Result<Bytes> {
+    let started = Instant::now();
+    let correlation_id = shared.core.unique_id().as_str().to_owned();
+    let topic = message.topic().to_owned();
+    // The broker finds the way back by the heartbeat of this client.
+    if !shared.core.routes.is_known(&topic) {
+        shared.route(&topic).await?;
+        shared.core.heartbeat().await;
+    }
+    let mut expected = shared.core.replies.expect(correlation_id.clone());
+    let message = message
+        .set(name::CORRELATION_ID, correlation_id)
+        .set(name::REPLY_TO_CLIENT, shared.core.client_id.clone())
+        .set(name::TTL, timeout.as_millis().to_string());
+    Sending::new(shared, message).timeout(timeout).run(TransactionType::None, &[]).await?;
+    let left = timeout.saturating_sub(started.elapsed());
+    match tokio::time::timeout(left, &mut expected.reply).await {
+        Ok(Ok(reply)) => Ok(reply),
+        Ok(Err(_)) => Err(Error::Closed),
+        Err(_) => Err(Error::Timeout { address: format!("a consumer of {topic}"), after: timeout }),
+    }
+}
+
+pub(super) async fn reply(shared: &Arc<Shared>, question: &Request<'_>, body: Bytes) -> Result<Receipt> {
+    let message = Message::new(format!("{}_REPLY_TOPIC", question.cluster), body)
+        .set(name::MSG_TYPE, REPLY.to_owned())
+        .set(name::CORRELATION_ID, question.correlation_id.to_owned())
+        .set(name::REPLY_TO_CLIENT, question.client.to_owned())
+        .set(name::TTL, question.ttl.to_owned());
+    message.check(shared.settings.max_message_size)?;
+    let _room = shared.admit(message.body_len()).await?;
+    let outgoing = Outgoing {
+        code: RequestCode::SEND_REPLY_MESSAGE_V2,
+        ..Outgoing::of(shared, &message, TransactionType::None, &[])?
+    };
+    shared.deliver_in_turn(&outgoing, Instant::now() + shared.settings.send_timeout).await
+}
+
+pub(super) async fn recall(shared: &Arc<Shared>, topic: &str, handle: &str) -> Result<String> {
+    let broker = broker_of(handle).ok_or_else(|| Error::config("the recall handle cannot be read"))?;
+    shared.route(topic).await?;
+    let address = shared.core.routes.master(&broker)?;
+    let request = RecallMessageRequest {
+        producer_group: Some(shared.group.as_str().into()),
+        topic: topic.into(),
+        recall_handle: handle.into(),
+    };
+    let answer = shared.core.call(&address, RequestCode::RECALL_MESSAGE, &request, vec![]).await?;
+    let response = RecallMessageResponse::from_fields(&answer.header.fields).answered_by(&address)?;
+    Ok(response.msg_id.into())
+}
+
+/// The broker's name in a handle: URL-safe base64 of `v1 topic broker time id` (fact sheet: remoting 3.4).
+fn broker_of(handle: &str) -> Option<String> {
+    let mut bits = 0u32;
+    let mut text = Vec::with_capacity(handle.len());
+    for (at, digit) in handle.trim_end_matches('=').bytes().enumerate() {
+        let value = match digit {
+            b'A'..=b'Z' => digit - b'A',
+            b'a'..=b'z' => digit - b'a' + 26,
+            b'0'..=b'9' => digit - b'0' + 52,
+            b'-' => 62,
+            b'_' => 63,
+            _ => return None,
+        };
+        bits = bits << 6 | u32::from(value);
+        if at % 4 > 0 {
+            text.push((bits >> (6 - 2 * (at % 4))) as u8);
+        }
+    }
+    let text = String::from_utf8(text).ok()?;
+    let mut words = text.split(' ');
+    (words.next()? == "v1").then(|| words.nth(1)).flatten().map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_broker_is_read_from_a_recall_handle() {
+        // "v1 T broker-a 17 ID"
+        assert_eq!(broker_of("djEgVCBicm9rZXItYSAxNyBJRA==").as_deref(), Some("broker-a"));
+        assert_eq!(broker_of("djEgVCBicm9rZXItYSAxNyBJRA").as_deref(), Some("broker-a"));
+        assert_eq!([broker_of(""), broker_of("!"), broker_of("djIgVA==")], [None, None, None]);
+    }
+}

@@ -1,0 +1,27 @@
+//! A task that ends with its owner.
+
+use std::future::Future;
+
+use tokio::task::JoinHandle;
+
+/// A spawned task, aborted when this is dropped.
+#[derive(Debug)]
+pub(super) struct Task(JoinHandle<()>);
+
+impl Task {
+    pub(super) fn spawn(future: impl Future<Output = ()> + Send + 'static) -> Self {
+        Self(tokio::spawn(future))
+    }
+
+    /// Waits for its end.
+    pub(super) async fn ended(&mut self) {
+        // Whether it returned or panicked is all the same to those who wait.
+        let _ = (&mut self.0).await;
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
