@@ -123,7 +123,7 @@ mod tests {
             assert_eq!(read_parsed(&path, number).unwrap(), Some(1));
             assert_eq!(fs::read_to_string(beside(&path, ".unreadable")).unwrap(), torn, "kept for mending");
         }
-        assert!(!path.exists());
+        assert!(!path.exists(), "a bad version never becomes the one that is kept");
         assert_eq!(read_parsed(&path, number).unwrap(), Some(1));
     }
 }

@@ -22,8 +22,9 @@ use super::watermarks::{PhysicalOffset, QueueOffset};
 pub const UNIT_SIZE: usize = 20;
 /// Size of the units that stand for messages before the first one of a queue.
 const FILLER_SIZE: i32 = i32::MAX;
-/// Codes of tags up to this are addresses in an extension file (fact sheet: store 4.3).
-const LAST_EXTENSION_ADDRESS: i64 = i32::MIN as i64 - 1;
+/// Codes of tags below this are addresses in an extension file (fact sheet: store 4.3), which no queue fills
+/// with more bytes than that.
+const END_OF_EXTENSION_ADDRESSES: i64 = i64::MIN + (1 << 44);
 /// Units that one read takes while the end is looked for.
 const SCAN_UNITS: usize = 4096;
 
@@ -76,7 +77,7 @@ impl Unit {
     /// is an address in an extension file of RocketMQ's is as good as the tags themselves.
     pub(super) fn agrees_with(self, rebuilt: Unit) -> bool {
         let same_place = (self.physical_offset, self.size) == (rebuilt.physical_offset, rebuilt.size);
-        same_place && (self.tags_code == rebuilt.tags_code || self.tags_code <= LAST_EXTENSION_ADDRESS)
+        same_place && (self.tags_code == rebuilt.tags_code || self.tags_code < END_OF_EXTENSION_ADDRESSES)
     }
 
     /// Behind the record in the log.

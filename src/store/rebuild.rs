@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::commit_log::Scan;
 use super::consume_queue::{Appended, ConsumeQueue, FindEnd, Unit};
-use super::dispatch::{Entry, light_units, unit_of};
+use super::dispatch::{DispatchRules, Entry, light_units, unit_of};
 use super::error::StoreError;
 use super::file_sequence::FileSequence;
 use super::queue_path::{list_batch_topics, list_queues};
@@ -18,6 +18,39 @@ use super::watermarks::{PhysicalOffset, QueueOffset};
 
 /// Units that are collected for a queue before they are written.
 const BATCH_UNITS: usize = 4096;
+
+/// The smallest record: one without body, topic and properties (fact sheet: store 2.1).
+const SMALLEST_RECORD: usize = 91;
+
+/// The log behind the records that a rebuild is given.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct LogView<'f> {
+    /// Where it begins.
+    pub(super) min: PhysicalOffset,
+    /// Its files; none when the queues are made from nothing, and so hold no unit that could be wrong.
+    pub(super) files: Option<&'f FileSequence>,
+}
+
+impl LogView<'_> {
+    /// Whether a stored unit points to the record of this message, which ends at `end` at most.
+    fn has(
+        &self,
+        unit: Unit,
+        (topic, queue_id, offset): (&str, i32, QueueOffset),
+        end: PhysicalOffset,
+        rules: &DispatchRules,
+    ) -> bool {
+        let Some(files) = self.files else { return true };
+        let bytes = record_bytes(files, unit).filter(|_| unit.end() <= end);
+        let found = bytes.as_ref().map(|bytes| examine(bytes, unit.physical_offset, Verify::Layout));
+        let Some(Found::Record(record)) = found else { return false };
+        let mut entries = unit_of(&record, rules).into_iter().chain(light_units(&record, rules));
+        entries.any(|entry| {
+            (entry.topic, entry.queue_id, entry.queue_offset) == (topic, queue_id, offset)
+                && unit.agrees_with(entry.unit)
+        })
+    }
+}
 
 /// All queues of a store, each open, none with a descriptor.
 pub(super) struct Rebuild<'a> {
@@ -39,11 +72,13 @@ struct Pending {
     units: Vec<Unit>,
     /// Behind the newest message that the scan has seen of this queue.
     seen: Option<QueueOffset>,
+    /// Behind the newest record that the queue knew when it was opened.
+    known: PhysicalOffset,
 }
 
 impl Pending {
     fn new(queue: ConsumeQueue) -> Self {
-        Pending { first: queue.max_offset(), queue, units: Vec::new(), seen: None }
+        Pending { first: queue.max_offset(), queue, units: Vec::new(), seen: None, known: PhysicalOffset(0) }
     }
 
     fn next(&self) -> QueueOffset {
@@ -66,18 +101,8 @@ impl Pending {
         Ok(())
     }
 
-    /// Goes on at `at`. False when messages before it are missing.
-    fn seek(&mut self, at: QueueOffset) -> Result<bool, StoreError> {
-        self.write()?;
-        let reachable = at <= self.queue.max_offset();
-        if reachable {
-            self.first = at;
-        }
-        Ok(reachable)
-    }
-
-    /// Goes on at `at` though the log has no record for the messages before. Behind a queue of which the log,
-    /// which begins at `log_min`, has nothing any more that is a new beginning; else a hole.
+    /// Goes on at `at`, though the log has no record for the messages before. Behind a queue of which the log
+    /// has nothing any more that is a new beginning, else a hole.
     fn skip_to(&mut self, at: QueueOffset, log_min: PhysicalOffset) -> Result<(), StoreError> {
         let end = self.queue.max_offset();
         if self.queue.max_physical()?.is_none_or(|known| known <= log_min) {
@@ -89,6 +114,17 @@ impl Pending {
         }
         Ok(())
     }
+}
+
+/// Where a unit goes that does not follow the one before.
+enum Place {
+    /// To its offset.
+    Here,
+    /// Behind the end, with messages missing between.
+    Behind,
+    /// Nowhere: its record's offset is damaged, since another message has it, or no log could hold so many
+    /// messages between.
+    Nowhere,
 }
 
 impl<'a> Rebuild<'a> {
@@ -149,7 +185,8 @@ impl<'a> Rebuild<'a> {
     pub(super) fn max_physical(&mut self) -> Result<PhysicalOffset, StoreError> {
         let mut max = PhysicalOffset(0);
         self.each(|_, _, pending| {
-            max = max.max(pending.queue.max_physical()?.unwrap_or_default());
+            pending.known = pending.queue.max_physical()?.unwrap_or_default();
+            max = max.max(pending.known);
             Ok(())
         })?;
         Ok(max)
@@ -165,35 +202,49 @@ impl<'a> Rebuild<'a> {
         self.each(|_, _, pending| pending.write())
     }
 
-    /// Gives a record of a log that begins at `log_min` to its queues. Records must come in log order.
-    pub(super) fn dispatch(
-        &mut self,
-        record: &Record<'_>,
-        log_min: PhysicalOffset,
-    ) -> Result<(), StoreError> {
+    /// Gives a record of the log to its queues. Records must come in log order.
+    pub(super) fn dispatch(&mut self, record: &Record<'_>, log: LogView<'_>) -> Result<(), StoreError> {
         let rules = &self.options.rules;
-        let entries = unit_of(record, rules).into_iter().chain(light_units(record, rules));
-        entries.into_iter().try_for_each(|entry| match self.add(entry, log_min) {
+        let mut entries = unit_of(record, rules).into_iter().chain(light_units(record, rules));
+        entries.try_for_each(|entry| match self.add(entry, log) {
             // Such a name never was a queue of ours; the record stays in the log, and is in none.
             Err(StoreError::BadTopic { .. }) => Ok(()),
             outcome => outcome,
         })
     }
 
-    fn add(&mut self, entry: Entry<'_>, log_min: PhysicalOffset) -> Result<(), StoreError> {
+    /// Looks whether a queue lacks a record that all have had since they were closed: one that lost its end
+    /// cannot be trusted. A topic that was deleted is not made again.
+    pub(super) fn expect(&mut self, record: &Record<'_>) {
+        let rules = &self.options.rules;
+        for entry in unit_of(record, rules).into_iter().chain(light_units(record, rules)) {
+            let queues = self.queues.get(entry.topic);
+            self.misses_earlier |=
+                queues.and_then(|queues| queues.get(&entry.queue_id)).is_some_and(|pending| {
+                    pending.known <= record.physical_offset && pending.next() <= entry.queue_offset
+                });
+        }
+    }
+
+    fn add(&mut self, entry: Entry<'_>, log: LogView<'_>) -> Result<(), StoreError> {
         if self.batch_topics.contains(entry.topic) {
             return Ok(());
         }
-        let from_start = self.from_start;
+        let (from_start, rules) = (self.from_start, &self.options.rules);
         let pending = self.pending(entry.topic, entry.queue_id)?;
-        // An offset that comes again, after its topic was deleted, belongs to the newer message.
-        if entry.queue_offset != pending.next() && !pending.seek(entry.queue_offset)? {
-            if !from_start {
-                self.misses_earlier = true;
+        if entry.queue_offset != pending.next() {
+            pending.write()?;
+            match place(&mut pending.queue, &entry, log, rules)? {
+                Place::Here => pending.first = entry.queue_offset,
+                Place::Behind if from_start => pending.skip_to(entry.queue_offset, log.min)?,
+                Place::Behind => self.misses_earlier = true,
+                Place::Nowhere => return Ok(()),
+            }
+            if self.misses_earlier {
                 return Ok(());
             }
-            pending.skip_to(entry.queue_offset, log_min)?;
         }
+        let pending = self.pending(entry.topic, entry.queue_id)?;
         pending.units.push(entry.unit);
         pending.seen = Some(pending.next());
         if pending.units.len() >= BATCH_UNITS { pending.write() } else { Ok(()) }
@@ -203,7 +254,7 @@ impl<'a> Rebuild<'a> {
     /// reason to cut there what was served before.
     pub(super) fn read_all(&mut self, files: &FileSequence, end: PhysicalOffset) -> Result<(), StoreError> {
         self.from_start = true;
-        let log_min = files.first().map_or(end, |first| first.base());
+        let log = LogView { min: files.first().map_or(end, |first| first.base()), files: Some(files) };
         for file in files.files() {
             let limit = end.min(file.end());
             let mut scan = Scan::over(files, file.base(), limit, Verify::Layout);
@@ -216,7 +267,7 @@ impl<'a> Rebuild<'a> {
                     continue;
                 };
                 if let Found::Record(record) = examine(&scanned.bytes, scanned.offset, Verify::Layout) {
-                    self.dispatch(&record, log_min)?;
+                    self.dispatch(&record, log)?;
                 }
             }
         }
@@ -226,21 +277,13 @@ impl<'a> Rebuild<'a> {
     /// Cuts each queue behind the last message that the log, which now ends at `end`, has for it. False when
     /// a queue's last unit does not belong to it, so that its units cannot be trusted.
     pub(super) fn cut(&mut self, files: &FileSequence, end: PhysicalOffset) -> Result<bool, StoreError> {
-        let log_min = files.first().map_or(end, |first| first.base());
+        let log = LogView { min: files.first().map_or(end, |first| first.base()), files: Some(files) };
         let extent = files.last().map_or(end, |last| last.end());
         let rules = &self.options.rules;
         let mut is_trusted = true;
         self.each(|topic, queue_id, pending| {
             let queue = &mut pending.queue;
-            let belongs = |offset: QueueOffset, unit: Unit| {
-                let bytes = record_bytes(files, unit).filter(|_| unit.end() <= end);
-                let found = bytes.as_ref().map(|bytes| examine(bytes, unit.physical_offset, Verify::Layout));
-                let Some(Found::Record(record)) = found else { return false };
-                let mut entries = unit_of(&record, rules).into_iter().chain(light_units(&record, rules));
-                entries.any(|entry| {
-                    (entry.topic, entry.queue_id, entry.queue_offset) == (topic, queue_id, offset)
-                })
-            };
+            let belongs = |offset, unit| log.has(unit, (topic, queue_id, offset), end, rules);
             match pending.seen {
                 // Unless the record behind was hidden by a bad one.
                 Some(seen) if queue.unit(seen)?.is_some_and(|unit| belongs(seen, unit)) => {}
@@ -252,7 +295,7 @@ impl<'a> Rebuild<'a> {
                 None => {}
             }
             let last = QueueOffset(queue.max_offset().0 - 1);
-            let unit = queue.unit(last)?.filter(|unit| !unit.is_filler() && unit.physical_offset >= log_min);
+            let unit = queue.unit(last)?.filter(|unit| !unit.is_filler() && unit.physical_offset >= log.min);
             is_trusted &= unit.is_none_or(|unit| belongs(last, unit));
             Ok(())
         })?;
@@ -269,6 +312,28 @@ impl<'a> Rebuild<'a> {
         drop(self.queues);
         Ok(self.table)
     }
+}
+
+/// Where the unit of a record goes in a queue that goes on elsewhere.
+fn place(
+    queue: &mut ConsumeQueue,
+    entry: &Entry<'_>,
+    log: LogView<'_>,
+    rules: &DispatchRules,
+) -> Result<Place, StoreError> {
+    let (at, end) = (entry.queue_offset, queue.max_offset());
+    if at > end {
+        let known = queue.max_physical()?.unwrap_or_default().max(log.min);
+        let room = entry.unit.physical_offset.since(known) / SMALLEST_RECORD;
+        let may_begin = known == log.min;
+        return Ok(if may_begin || at.since(end) <= room { Place::Behind } else { Place::Nowhere });
+    }
+    // The offsets of a topic that was deleted and made again begin anew.
+    let is_beginning = at.0 == 0;
+    let stored = queue.unit(at)?.filter(|stored| !is_beginning && !stored.agrees_with(entry.unit));
+    let message = (entry.topic, entry.queue_id, at);
+    let is_taken = stored.is_some_and(|stored| log.has(stored, message, entry.unit.physical_offset, rules));
+    Ok(if is_taken { Place::Nowhere } else { Place::Here })
 }
 
 /// What the log has at the place that a unit names.

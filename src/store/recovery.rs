@@ -10,7 +10,7 @@ use super::error::StoreError;
 use super::file_sequence::FileSequence;
 use super::mapped_file::MappedFile;
 use super::queue_table::QueueTable;
-use super::rebuild::Rebuild;
+use super::rebuild::{LogView, Rebuild};
 use super::scan::{Found, Verify, examine};
 use super::store::StoreOptions;
 use super::watermarks::PhysicalOffset;
@@ -66,6 +66,7 @@ pub(super) fn recover(
     let dispatch_from = if was_abnormal { start } else { dispatched };
     let mut report = RecoveryReport { was_abnormal, start, ..RecoveryReport::default() };
     let min = first.base();
+    let log = LogView { min, files: Some(&files) };
     queues.from_start = start == min;
 
     let mut last_timestamp = checkpoint.log.get();
@@ -79,7 +80,9 @@ pub(super) fn recover(
         last_timestamp = record.store_timestamp;
         newest = newest.max(last_timestamp);
         if scanned.offset >= dispatch_from {
-            queues.dispatch(&record, min)?;
+            queues.dispatch(&record, log)?;
+        } else {
+            queues.expect(&record);
         }
         if scan.position().since(reported) >= PROGRESS_STEP {
             reported = scan.position();

@@ -117,8 +117,28 @@ pub fn examine(bytes: &[u8], at: PhysicalOffset, verify: Verify) -> Found<'_> {
     if verify == Verify::Checksum && !body.is_empty() && body_checksum(body) != body_crc {
         return Found::Bad("the checksum of its body does not match");
     }
+    if verify == Verify::Checksum && !is_checksum_property_right(whole) {
+        return Found::Bad("the checksum in its properties does not match");
+    }
     Found::Record(record)
 }
+
+/// Compares the record with the checksum that may be its last property (fact sheet: store 2.4). One without
+/// is right.
+fn is_checksum_property_right(whole: &[u8]) -> bool {
+    let Some((summed, property)) = whole.split_last_chunk::<CHECKSUM_PROPERTY>() else { return true };
+    let Some(digits) = property.strip_prefix(CHECKSUM_PROPERTY_NAME).and_then(|rest| rest.split_last())
+    else {
+        return true;
+    };
+    let number =
+        digits.1.iter().rev().fold(0u64, |sum, digit| sum * 10 + u64::from(digit.wrapping_sub(b'0')));
+    number == u64::from(crc32fast::hash(summed) & 0x7FFF_FFFF)
+}
+
+/// Bytes of the property with a checksum of the record: name, separator, ten digits, separator.
+const CHECKSUM_PROPERTY: usize = 20;
+const CHECKSUM_PROPERTY_NAME: &[u8] = b"__CRC32#\x01";
 
 /// How far behind the start of `bytes`, which lies at `from` and is no record, the next whole record begins.
 /// A record says where it is, so that bytes which only look like one do not count.

@@ -227,7 +227,8 @@ impl Store {
     /// `store_timestamp`. For the dispatcher, after the queues' owners have appended the units.
     pub fn dispatched(&self, to: PhysicalOffset, store_timestamp: i64) {
         self.watermarks().dispatched.advance(to);
-        self.dispatched_timestamp.store(store_timestamp, Ordering::Release);
+        // Padding has no time.
+        self.dispatched_timestamp.fetch_max(store_timestamp, Ordering::AcqRel);
     }
 
     /// Forces the log to the device up to `up_to` and notes its time for the checkpoint.

@@ -51,7 +51,7 @@ struct Place {
     /// Its storePathRootDir
     dir: PathBuf,
     /// The broker's configuration file, for what files do not tell: numbers of the index, delay levels, the
-    /// log's directory
+    /// log's directory, the size of queue files that are lost
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// maxHashSlotNum that wrote the index [default: RocketMQ's]
@@ -137,6 +137,7 @@ impl Place {
             let delays = broker.message_delay_level.delays();
             given = Given {
                 commit_log_dir: broker.store_path_commit_log.clone(),
+                consume_queue_file_size: Some(broker.mapped_file_size_consume_queue.len()),
                 index: Some((broker.max_hash_slot_num as usize, broker.max_index_num as usize)),
                 delay_levels: Some(delays.iter().map(|delay| delay.as_millis() as i64).collect()),
             };

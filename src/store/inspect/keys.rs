@@ -59,6 +59,8 @@ struct KeyFile {
     heads: Vec<i32>,
     /// The entry that is next.
     number: i32,
+    /// Store time of the last record that its entries have met, and the record.
+    met: Option<(PhysicalOffset, i64)>,
     buffer: Vec<u8>,
     buffer_from: i32,
 }
@@ -156,6 +158,11 @@ impl KeyFile {
             let what = format!("the header ends at offset {}, not {}", self.i64_at(END_OFFSET), last.offset);
             wrong.push((END_OFFSET as u64, what));
         }
+        let met = self.met.filter(|(offset, _)| last.is_some_and(|last| last.offset == *offset));
+        if let Some((_, time)) = met.filter(|(_, time)| *time != self.i64_at(END_TIME)) {
+            let what = format!("the header ends at the time {}, not {time}", self.i64_at(END_TIME));
+            wrong.push((END_TIME as u64, what));
+        }
         Ok(wrong)
     }
 }
@@ -198,6 +205,7 @@ impl<'a> KeyCheck<'a> {
                     entries: options.entries,
                     heads: Vec::new(),
                     number: 1,
+                    met: None,
                     buffer: Vec::new(),
                     buffer_from: 0,
                 });
@@ -291,6 +299,9 @@ impl<'a> KeyCheck<'a> {
         while let Some(entry) = self.peek()? {
             if entry.offset == at {
                 self.has_begun = true;
+                if let Some(file) = self.files.get_mut(self.current) {
+                    file.met = Some((at, record.store_timestamp));
+                }
                 let number = self.files.get(self.current).map_or(0, |file| file.number);
                 if entry.hash != hash {
                     self.tell_of_next(format!("entry {number} has not the hash of its record's key"));
@@ -391,6 +402,11 @@ impl<'a> KeyCheck<'a> {
             findings.add(severity, &file.path, at, format!("{what}; {mended}"));
         }
         for file in &self.files {
+            if !(1..=file.entries).contains(&(file.i32_at(NEXT_ENTRY).max(0) as usize)) {
+                let severity = if was_abnormal { Severity::Note } else { Severity::Damage };
+                let what = format!("the header counts up to entry {}", file.i32_at(NEXT_ENTRY));
+                findings.add(severity, &file.path, Some(NEXT_ENTRY as u64), what);
+            }
             if file.i64_at(BEGIN_OFFSET) > file.i64_at(END_OFFSET)
                 || file.i64_at(BEGIN_TIME) > file.i64_at(END_TIME)
             {

@@ -20,6 +20,8 @@ const LIGHT_PREFIX: &str = "%LMQ%";
 pub struct Given {
     /// `storePathCommitLog`.
     pub commit_log_dir: Option<PathBuf>,
+    /// `mappedFileSizeConsumeQueue`, in bytes, for a store that has no queue any more.
+    pub consume_queue_file_size: Option<usize>,
     /// `maxHashSlotNum` and `maxIndexNum`.
     pub index: Option<(usize, usize)>,
     /// `messageDelayLevel`, in ms, level 1 first.
@@ -69,6 +71,9 @@ impl StoppedStore {
         }
         if let Some(size) = file_size(disk.as_ref(), &log_dir)? {
             options.commit_log_file_size = size;
+        }
+        if let Some(size) = given.consume_queue_file_size {
+            options.consume_queue_file_size = size;
         }
         let queues = list_queues(disk.as_ref(), root)?;
         for (topic, queue_id) in &queues {

@@ -60,7 +60,7 @@ impl QueueReader {
     /// What is stored for an offset; `None` where nothing was written, or the files do not reach.
     pub(super) fn unit(&mut self, at: QueueOffset) -> Result<Option<Unit>, StoreError> {
         let index = at.0 - self.units_at;
-        let is_read = index >= 0 && ((index as usize) + 1) * UNIT_SIZE <= self.units.len();
+        let is_read = index >= 0 && (index as usize) < self.units.len() / UNIT_SIZE;
         if !is_read {
             self.read(at)?;
         }

@@ -139,14 +139,16 @@ impl<'a> QueueChecks<'a> {
     }
 
     /// Says what is wrong, now that the log, which ends at `end`, has gone by. A start after a crash mends
-    /// what queues lack if it comes by a later record of theirs, at `mends_from` or behind.
+    /// what queues lack if it comes by a later record of theirs, at `mends_from` or behind. Gives how many
+    /// messages the queues have behind the log.
     pub(super) fn finish(
         &mut self,
         log: &mut LogReader,
         end: PhysicalOffset,
         mends_from: Option<PhysicalOffset>,
         findings: &mut Findings,
-    ) -> Result<(), StoreError> {
+    ) -> Result<u64, StoreError> {
+        let mut behind = 0;
         let known_topics = topic_names(self.store);
         let rules = self.store.options.rules.clone();
         let mut sorted: Vec<(&String, &i32, &mut Check)> = self
@@ -186,6 +188,7 @@ impl<'a> QueueChecks<'a> {
             }
             let found = walk_units(&mut reader, log.min(), end)?;
             if let Some((first, count)) = found.behind {
+                behind += count;
                 let (path, place) = reader.place(first);
                 let what =
                     format!("{count} units, from queue offset {first} on, point behind the end of the log");
@@ -230,7 +233,7 @@ impl<'a> QueueChecks<'a> {
             }
             check.reader = Some(reader);
         }
-        Ok(())
+        Ok(behind)
     }
 }
 

@@ -12,7 +12,7 @@ use super::super::error::StoreError;
 use super::super::index::{IndexOptions, KeyIndex};
 use super::super::queue_path::{QUEUES_DIR, list_batch_topics, queue_dir};
 use super::super::queue_table::QueueTable;
-use super::super::rebuild::Rebuild;
+use super::super::rebuild::{LogView, Rebuild};
 use super::super::store::StoreOptions;
 use super::super::watermarks::PhysicalOffset;
 use super::Progress;
@@ -102,6 +102,7 @@ fn read_log(
     let (min, extent, len) = (log.min(), log.extent(), log.len());
     // A start cuts the log at what is bad in its newest file; further back it comes by nothing.
     let newest = log.bases().to_vec().into_iter().rev().find(|base| log.first_record(*base).is_some());
+    let view = LogView { min, files: None };
     let (mut at, mut told) = (min, 0);
     while at < extent {
         match log.entry(at) {
@@ -111,7 +112,7 @@ fn read_log(
                 let is_known =
                     |topic: &str| topics.is_empty() || topics.contains(topic) || topic.starts_with('%');
                 if record.topic_name().is_some_and(is_known) {
-                    queues.dispatch(&record, min)?;
+                    queues.dispatch(&record, view)?;
                 }
                 if let Some(index) = index.as_deref_mut() {
                     index.put(&record)?;

@@ -74,9 +74,17 @@ pub fn verify(store: &StoppedStore, progress: &mut Progress<'_>) -> Result<Verdi
     };
 
     let walked = walk(&mut log, start, &mut queues, &mut keys, &mut findings, progress)?;
-    judge_tail(&mut log, &walked, &marks, was_abnormal, &mut queues, &mut findings)?;
+    let is_told = judge_tail(&mut log, &walked, &marks, was_abnormal, &mut queues, &mut findings)?;
     let mended_from = if was_abnormal { start } else { dispatched };
-    queues.finish(&mut log, walked.end, was_abnormal.then_some(mended_from), &mut findings)?;
+    let behind = queues.finish(&mut log, walked.end, was_abnormal.then_some(mended_from), &mut findings)?;
+    if behind > 0 && !was_abnormal && !is_told {
+        let (path, place) = log.place(walked.end);
+        let what = format!(
+            "the log ends at offset {}, but queues have {behind} messages behind: they are lost",
+            walked.end
+        );
+        findings.damage(&path, place, what);
+    }
     keys.finish(walked.end, was_abnormal, &mut findings)?;
     small_files::judge_marks(store, &marks, walked.newest, walked.records, was_abnormal, &mut findings);
     small_files::json(store, &mut findings)?;
@@ -153,7 +161,7 @@ fn walk(
 const PROGRESS_STEP: u64 = 4 << 20;
 
 /// What lies behind the end of the log: nothing, a torn write that the next start cuts off, or messages
-/// that had been safe and are not any more.
+/// that had been safe and are not any more. Tells whether it is such damage.
 fn judge_tail(
     log: &mut LogReader,
     walked: &Walked,
@@ -161,10 +169,10 @@ fn judge_tail(
     was_abnormal: bool,
     queues: &mut QueueChecks<'_>,
     findings: &mut Findings,
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     let (end, extent) = (walked.end, log.extent());
     if end >= extent {
-        return Ok(());
+        return Ok(false);
     }
     let reason = match log.entry(end) {
         Entry::Bad(reason) => Some(reason),
@@ -208,5 +216,5 @@ fn judge_tail(
             format!("the log ends at offset {end}; {whole} whole records behind it are not of it any more");
         findings.note(&path, place, what);
     }
-    Ok(())
+    Ok(lost + unknown > 0)
 }

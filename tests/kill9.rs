@@ -1,0 +1,390 @@
+//! A broker process that is killed at random moments under load, and what it acknowledged: kept in this process,
+//! where no crash of the broker can reach it.
+//!
+//! `CASTMQ_KILL9_ROUNDS` says how often (20); `CASTMQ_SEED` repeats the moments and sizes of a run.
+
+#![cfg(feature = "server")]
+#![allow(clippy::unwrap_used, clippy::expect_used)] // These are tests, helpers included.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use castmq::protocol::codes::{RequestCode, ResponseCode};
+use castmq::protocol::fields::{Emit, Fields};
+use castmq::protocol::frame::Frame;
+use castmq::protocol::header::{Encoding, Header};
+use castmq::protocol::record::records;
+use castmq::protocol::requests::pull::{PullFlags, PullMessageRequest, PullMessageResponse};
+use castmq::protocol::requests::send::{SendMessageRequest, SendMessageResponse};
+use castmq::protocol::requests::topic::CreateTopicRequest;
+
+const TOPIC: &str = "Ledger";
+const QUEUES: i32 = 4;
+const PRODUCERS: usize = 4;
+/// Sends of a producer that are under way at a time.
+const WINDOW: usize = 8;
+
+/// A broker process; killed when dropped.
+struct Broker {
+    process: Child,
+    address: SocketAddr,
+    /// From the start of the process until it served.
+    came_up: Duration,
+}
+
+impl Broker {
+    fn start(dir: &Path, config: &str) -> Self {
+        let began = Instant::now();
+        let file = dir.join("broker.conf");
+        let store = dir.join("store");
+        let common = format!(
+            "listenPort=0\nbindAddress=127.0.0.1\nbrokerIP1=127.0.0.1\nstorePathRootDir={}\n",
+            store.display()
+        );
+        std::fs::write(&file, common + config).unwrap();
+        let mut process = Command::new(env!("CARGO_BIN_EXE_mqbroker"))
+            .arg("-c")
+            .arg(&file)
+            .env_remove("NAMESRV_ADDR")
+            .stderr(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
+        let (mut address, mut log) = (None, Vec::new());
+        for line in lines.by_ref() {
+            let line = line.unwrap();
+            if let Some((_, known)) = line.split_once("known as ") {
+                address = known.trim().parse().ok();
+            }
+            let is_up = line.contains("broker is up");
+            log.push(line);
+            if is_up {
+                break;
+            }
+        }
+        let Some(address) = address else { panic!("the broker does not start:\n{}", log.join("\n")) };
+        // What it says later must not fill the pipe.
+        std::thread::spawn(move || lines.for_each(drop));
+        Broker { process, address, came_up: began.elapsed() }
+    }
+
+    fn kill(&mut self) {
+        self.process.kill().unwrap(); // SIGKILL
+        self.process.wait().unwrap();
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+struct Client {
+    stream: TcpStream,
+    buffer: BytesMut,
+    opaque: i32,
+}
+
+impl Client {
+    fn connect(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_nodelay(true).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        Client { stream, buffer: BytesMut::new(), opaque: 0 }
+    }
+
+    /// Writes a request; its number, unless the connection is gone.
+    fn tell(&mut self, code: RequestCode, fields: &impl Emit, body: &[u8]) -> Option<i32> {
+        self.opaque += 1;
+        let mut header = Header::request(code).with_fields(Fields::of(fields)).with_opaque(self.opaque);
+        header.encoding = Encoding::Json;
+        let mut bytes = BytesMut::new();
+        Frame { header, body: Bytes::copy_from_slice(body) }.encode(&mut bytes).unwrap();
+        self.stream.write_all(&bytes).ok().map(|()| self.opaque)
+    }
+
+    /// The next answer, unless the connection is gone.
+    fn read(&mut self) -> Option<Frame> {
+        loop {
+            if let Some(frame) = Frame::decode(&mut self.buffer).unwrap() {
+                return Some(frame);
+            }
+            let mut chunk = [0; 65536];
+            match self.stream.read(&mut chunk) {
+                Ok(0) => return None,
+                Ok(count) => self.buffer.extend_from_slice(&chunk[..count]),
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => panic!("no answer in 10 s"),
+                Err(_) => return None,
+            }
+        }
+    }
+
+    fn ask(&mut self, code: RequestCode, fields: &impl Emit) -> Frame {
+        self.tell(code, fields, b"").unwrap();
+        self.read().unwrap()
+    }
+
+    /// All messages of a queue from an offset on: offset and body.
+    fn drain(&mut self, queue: i32, from: i64) -> Vec<(i64, Vec<u8>)> {
+        let (mut all, mut offset) = (Vec::new(), from);
+        loop {
+            let answer = self.ask(RequestCode::PULL_MESSAGE, &pull(queue, offset));
+            match answer.header.response_code() {
+                ResponseCode::SUCCESS => {
+                    let header = PullMessageResponse::from_fields(&answer.header.fields).unwrap();
+                    for record in records(&answer.body) {
+                        let record = record.unwrap();
+                        record.check_crc().unwrap();
+                        assert_eq!((record.topic_str(), record.queue_id), (Some(TOPIC), queue));
+                        all.push((record.queue_offset, record.body.to_vec()));
+                    }
+                    offset = header.next_begin_offset;
+                }
+                ResponseCode::PULL_RETRY_IMMEDIATELY => {
+                    offset =
+                        PullMessageResponse::from_fields(&answer.header.fields).unwrap().next_begin_offset;
+                }
+                ResponseCode::PULL_NOT_FOUND => return all,
+                code => panic!("pull of queue {queue} at {offset}: {code}"),
+            }
+        }
+    }
+}
+
+fn pull(queue: i32, offset: i64) -> PullMessageRequest {
+    PullMessageRequest {
+        consumer_group: "g".into(),
+        topic: TOPIC.into(),
+        queue_id: queue,
+        queue_offset: offset,
+        max_msg_nums: 1024,
+        sys_flag: PullFlags(PullFlags::SUBSCRIPTION),
+        commit_offset: 0,
+        suspend_timeout_millis: 0,
+        subscription: Some("*".into()),
+        sub_version: 0,
+        expression_type: Some("TAG".into()),
+        max_msg_bytes: None,
+        request_source: None,
+        proxy_forward_client_id: None,
+        broker_name: None,
+    }
+}
+
+fn message(queue: i32) -> SendMessageRequest {
+    SendMessageRequest {
+        producer_group: "p".into(),
+        topic: TOPIC.into(),
+        default_topic: "TBW102".into(),
+        default_topic_queue_nums: QUEUES,
+        queue_id: queue,
+        sys_flag: 0,
+        born_timestamp: 1_795_217_600_000,
+        flag: 0,
+        properties: None,
+        reconsume_times: Some(0),
+        unit_mode: false,
+        max_reconsume_times: None,
+        batch: false,
+        broker_name: None,
+    }
+}
+
+fn create_topic(address: SocketAddr) {
+    let request = CreateTopicRequest {
+        topic: TOPIC.into(),
+        default_topic: Some("TBW102".into()),
+        read_queue_nums: QUEUES,
+        write_queue_nums: QUEUES,
+        perm: 6,
+        topic_filter_type: Some("SINGLE_TAG".into()),
+        topic_sys_flag: 0,
+        order: false,
+        attributes: None,
+        force: false,
+    };
+    let answer = Client::connect(address).ask(RequestCode::UPDATE_AND_CREATE_TOPIC, &request);
+    assert_eq!(answer.header.response_code(), ResponseCode::SUCCESS);
+}
+
+/// An acknowledged message: queue, offset, body.
+type Entry = (i32, i64, Vec<u8>);
+
+/// Sends with several under way until the connection ends or it is told to; gives what was acknowledged.
+fn produce(address: SocketAddr, name: &str, seed: u64, end: &AtomicBool) -> Vec<Entry> {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let mut client = Client::connect(address);
+    let mut under_way: BTreeMap<i32, (i32, Vec<u8>)> = BTreeMap::new();
+    let mut ledger = Vec::new();
+    for number in 0.. {
+        if !end.load(Ordering::Relaxed) {
+            let queue = random.i32(0..QUEUES);
+            let mut body = format!("{name}.{number}:").into_bytes();
+            body.resize(body.len() + random.usize(0..600), b'.');
+            let Some(opaque) = client.tell(RequestCode::SEND_MESSAGE_V2, &message(queue).compact(), &body)
+            else {
+                break;
+            };
+            under_way.insert(opaque, (queue, body));
+            if under_way.len() < WINDOW {
+                continue;
+            }
+        }
+        if under_way.is_empty() {
+            break;
+        }
+        let Some(answer) = client.read() else { break };
+        let (queue, body) = under_way.remove(&answer.header.opaque).unwrap();
+        match answer.header.response_code() {
+            ResponseCode::SUCCESS => {
+                let receipt = SendMessageResponse::from_fields(&answer.header.fields).unwrap();
+                ledger.push((queue, receipt.queue_offset, body));
+            }
+            ResponseCode::SYSTEM_BUSY => {}
+            code => panic!("a send was answered {code}"),
+        }
+    }
+    ledger
+}
+
+/// What was read of a store, and what it has acknowledged and must show.
+#[derive(Default)]
+struct Ledger {
+    /// By queue; the place is the offset. What was once read stays.
+    stored: BTreeMap<i32, Vec<Vec<u8>>>,
+    acknowledged: usize,
+}
+
+impl Ledger {
+    /// Reads what is new, and finds in it all that was acknowledged since the last time.
+    fn check(&mut self, address: SocketAddr, acknowledged: &[Entry]) {
+        let mut client = Client::connect(address);
+        for queue in 0..QUEUES {
+            let stored = self.stored.entry(queue).or_default();
+            // The newest one again: it must still be what it was.
+            let from = stored.len().saturating_sub(1);
+            for (offset, body) in client.drain(queue, from as i64) {
+                match stored.get(offset as usize) {
+                    Some(known) => {
+                        assert_eq!(known, &body, "offset {offset} of queue {queue} was given twice")
+                    }
+                    None => {
+                        assert_eq!(offset, stored.len() as i64, "offsets of queue {queue} are dense");
+                        stored.push(body);
+                    }
+                }
+            }
+        }
+        for (queue, offset, body) in acknowledged {
+            let stored = self.stored[queue].get(*offset as usize);
+            assert_eq!(
+                stored.map(|stored| String::from_utf8_lossy(stored)),
+                Some(String::from_utf8_lossy(body)),
+                "the acknowledged message at offset {offset} of queue {queue} is lost"
+            );
+        }
+        self.acknowledged += acknowledged.len();
+    }
+
+    /// Every body once.
+    fn assert_nothing_twice(&self) {
+        let all: Vec<&Vec<u8>> = self.stored.values().flatten().collect();
+        let once: std::collections::BTreeSet<_> = all.iter().collect();
+        assert_eq!(once.len(), all.len(), "a message is stored twice");
+    }
+}
+
+fn rounds() -> usize {
+    std::env::var("CASTMQ_KILL9_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(20)
+}
+
+fn seed() -> u64 {
+    let given = std::env::var("CASTMQ_SEED").ok().and_then(|seed| seed.parse().ok());
+    given.unwrap_or_else(|| fastrand::u64(..1 << 32))
+}
+
+fn survives(flush: &str) {
+    let (rounds, seed) = (rounds().div_ceil(2), seed());
+    println!("{flush}: {rounds} rounds, CASTMQ_SEED={seed}");
+    let mut random = fastrand::Rng::with_seed(seed);
+    let mut came_up = Vec::new();
+    let (mut done, mut acknowledged, mut stored) = (0, 0, 0);
+    // A store lives for some rounds: long enough to have a past, short enough to be read back.
+    while done < rounds {
+        let dir: PathBuf = tempfile::tempdir().unwrap().keep();
+        let small = random.bool();
+        let size = if small { 64 << 10 } else { 1 << 20 };
+        let config = format!(
+            "flushDiskType={flush}\nmappedFileSizeCommitLog={size}\nmappedFileSizeConsumeQueue={}\n\
+             maxHashSlotNum=1000\nmaxIndexNum=4000\nmaxMessageSize=16384\nflushIntervalCommitLog=20\n\
+             flushIntervalConsumeQueue=20\nflushConsumeQueueThoroughInterval=50\n",
+            if small { 2000 } else { 200_000 }
+        );
+        let mut ledger = Ledger::default();
+        let mut broker = Broker::start(&dir, &config);
+        create_topic(broker.address);
+        for round in 0..25.min(rounds - done) {
+            let end = AtomicBool::new(false);
+            let entries: Vec<Entry> = std::thread::scope(|scope| {
+                let producers: Vec<_> = (0..PRODUCERS)
+                    .map(|producer| {
+                        let name = format!("{done}.{round}.{producer}");
+                        let (address, seed, end) = (broker.address, random.u64(..), &end);
+                        scope.spawn(move || produce(address, &name, seed, end))
+                    })
+                    .collect();
+                std::thread::sleep(Duration::from_micros(random.u64(1_000..100_000)));
+                broker.kill();
+                end.store(true, Ordering::Relaxed);
+                producers.into_iter().flat_map(|producer| producer.join().unwrap()).collect()
+            });
+            // Now and then a start is killed too.
+            while random.u32(..5) == 0 {
+                let mut command = Command::new(env!("CARGO_BIN_EXE_mqbroker"));
+                command.arg("-c").arg(dir.join("broker.conf")).env_remove("NAMESRV_ADDR");
+                let mut starting = command.stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+                std::thread::sleep(Duration::from_micros(random.u64(..20_000)));
+                starting.kill().unwrap();
+                starting.wait().unwrap();
+            }
+            broker = Broker::start(&dir, &config);
+            came_up.push(broker.came_up);
+            ledger.check(broker.address, &entries);
+        }
+        done += 25.min(rounds - done);
+        ledger.assert_nothing_twice();
+        acknowledged += ledger.acknowledged;
+        stored += ledger.stored.values().map(Vec::len).sum::<usize>();
+        drop(broker);
+        std::fs::remove_dir_all(dir).unwrap();
+    }
+    came_up.sort();
+    let at = |share: usize| came_up.get((came_up.len() * share / 100).min(came_up.len() - 1)).unwrap();
+    println!(
+        "{flush}: {acknowledged} acknowledged of {stored} stored messages, none lost; {} starts after kill -9, until \
+         they served: p50 {:.1} ms, max {:.1} ms",
+        came_up.len(),
+        at(50).as_secs_f64() * 1e3,
+        at(100).as_secs_f64() * 1e3
+    );
+    assert!(acknowledged > rounds * 10, "{acknowledged} messages are no load");
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_by_kill_9_under_asynchronous_flush() {
+    survives("ASYNC_FLUSH");
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_by_kill_9_under_synchronous_flush() {
+    survives("SYNC_FLUSH");
+}
