@@ -12,3 +12,4 @@ mod hostile;
 mod messages;
 mod replies;
 mod retries;
+mod transactions;
