@@ -246,7 +246,10 @@ async fn properties_are_filtered_by_sql() {
     let client = cluster.client_with_topic("T", 1).await;
     let producer = client.producer("p").await.unwrap();
     for price in [5, 50, 500] {
-        producer.send(Message::new("T", price.to_string()).property("price", price.to_string())).await.unwrap();
+        producer
+            .send(Message::new("T", price.to_string()).property("price", price.to_string()))
+            .await
+            .unwrap();
     }
     let filter = Filter::sql("price > 10 AND price IS NOT NULL");
     let consumer = client.push_consumer("c").subscribe("T", filter).start_from(Start::First).await.unwrap();
