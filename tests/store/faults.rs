@@ -232,7 +232,9 @@ fn a_full_device_at_an_index_file_leaves_the_index_as_it_was() {
     let before = index.end_offset();
     assert!(before <= sent[stuck].at && before > PhysicalOffset(0));
     disk.room.store(i64::MAX, Ordering::Relaxed);
-    sent[stuck..].iter().for_each(|message| drop(put(&mut index, message).unwrap()));
+    for message in &sent[stuck..] {
+        put(&mut index, message).unwrap();
+    }
     assert_eq!(index.end_offset(), sent[59].at);
     let keyed = |sent: &&Sent| sent.topic == "A" && sent.queue_offset % 7 == 3;
     let expected = sent.iter().filter(keyed).count();

@@ -8,5 +8,6 @@ mod inspector;
 mod manifests;
 mod messages;
 mod power_cut;
+mod reach;
 mod torn;
 mod traps;
