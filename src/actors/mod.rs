@@ -1,6 +1,7 @@
 //! Everything that lives: the supervision kernel and the trees of nameserver and broker.
 
 pub mod broker;
+pub mod delivery;
 pub mod groups;
 pub mod live;
 pub mod nameserver;

@@ -1,6 +1,6 @@
 //! Topics, groups, offsets and messages, as the tools see them.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use super::{Error, MessageQueue, ReceivedMessage, Result, core::Core, error::AnsweredBy, received};
 use crate::protocol::{
@@ -11,7 +11,9 @@ use crate::protocol::{
     message_id::OffsetMessageId,
     offsets::ResetOffsetBody,
     requests::{
-        client::{ConsumerGroupRequest, ProducerGroupRequest},
+        client::{
+            ConsumeDirectlyRequest, ConsumerGroupRequest, ConsumerRunningInfoRequest, ProducerGroupRequest,
+        },
         group::DeleteSubscriptionGroupRequest,
         message::{QueryMessageRequest, ViewMessageRequest},
         offset::ResetOffsetRequest,
@@ -24,6 +26,8 @@ use crate::protocol::{
     topic::{AUTO_CREATE, Perm, TopicFilterType, validate_topic},
 };
 
+/// How long a question may take that a broker passes on to a client.
+const RELAYED: Duration = Duration::from_secs(12);
 /// Largest number of messages that a search gives.
 const MAX_FOUND: i32 = 64;
 
@@ -255,6 +259,49 @@ impl Admin {
         let code = RequestCode::GET_PRODUCER_CONNECTION_LIST;
         let answer = self.core.call(broker_address, code, &request, vec![]).await?;
         json::from_slice(&answer.body).answered_by(broker_address)
+    }
+
+    /// What a consumer says of itself, as JSON: queues, subscriptions, settings.
+    ///
+    /// # Errors
+    /// As [`Admin::clusters`]; a refusal when that client is not online.
+    pub async fn running_info(&self, broker_address: &str, group: &str, client_id: &str) -> Result<String> {
+        let request = ConsumerRunningInfoRequest {
+            consumer_group: group.into(),
+            client_id: client_id.into(),
+            jstack_enable: false,
+        };
+        let code = RequestCode::GET_CONSUMER_RUNNING_INFO;
+        let answer = self.core.call(broker_address, code, &request, vec![]).await?;
+        Ok(String::from_utf8_lossy(&answer.body).into_owned())
+    }
+
+    /// Lets a consumer consume a message out of turn; gives the outcome as JSON.
+    ///
+    /// # Errors
+    /// As [`Admin::running_info`]; [`Error::Config`] for what is no offset message id.
+    pub async fn consume_directly(
+        &self,
+        group: &str,
+        client_id: &str,
+        offset_message_id: &str,
+    ) -> Result<String> {
+        let id: OffsetMessageId = offset_message_id
+            .parse()
+            .map_err(|error| Error::config(format!("{offset_message_id}: {error}")))?;
+        let request = ConsumeDirectlyRequest {
+            consumer_group: group.into(),
+            client_id: Some(client_id.into()),
+            msg_id: Some(offset_message_id.into()),
+            broker_name: None,
+            topic: None,
+            topic_sys_flag: None,
+            group_sys_flag: None,
+        };
+        let code = RequestCode::CONSUME_MESSAGE_DIRECTLY;
+        let address = id.host.to_string();
+        let answer = self.core.call_within(&address, code, &request, vec![], RELAYED).await?;
+        Ok(String::from_utf8_lossy(&answer.body).into_owned())
     }
 
     /// Sets a group back, or forward when `force`d, to the messages stored at a time (ms since 1970; -1 for the

@@ -1,20 +1,20 @@
 //! What the handles of one client share: connections, routes, groups, and the tasks that keep them fresh.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     net::IpAddr,
     sync::{Arc, Mutex, PoisonError, Weak},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use tokio::{
-    sync::{Notify, mpsc},
+    sync::{Notify, mpsc, oneshot},
     task::JoinSet,
 };
 use tracing::{debug, info, warn};
 
 use super::{
-    Client, ClientBuilder, Error, Result,
+    Client, ClientBuilder, Error, MessageQueue, ReceivedMessage, Result,
     inbound::{self, Asked},
     net::Pool,
     routes::Routes,
@@ -61,6 +61,23 @@ pub(super) struct Member {
     pub(super) data: ConsumerData,
     /// Woken when the members of the group have changed.
     pub(super) wake: Arc<Notify>,
+    /// Who answers questions about it.
+    pub(super) questions: Weak<dyn Questions>,
+}
+
+/// What operators ask of a consumer; nothing here waits.
+pub(super) trait Questions: std::fmt::Debug + Send + Sync {
+    /// How it runs, as JSON (code 307).
+    fn running(&self) -> Option<Vec<u8>>;
+
+    /// How far it is in the queues of a topic, as JSON (code 221).
+    fn offsets(&self, topic: &str) -> Option<Vec<u8>>;
+
+    /// Goes on elsewhere in these queues (code 220).
+    fn reset(self: Arc<Self>, offsets: BTreeMap<MessageQueue, i64>);
+
+    /// Consumes a message out of turn, and answers with the result as JSON (code 309).
+    fn consume(self: Arc<Self>, message: ReceivedMessage, answer: oneshot::Sender<Vec<u8>>);
 }
 
 impl Core {
@@ -169,6 +186,11 @@ impl Core {
         let groups = self.groups();
         let named = groups.consumers.iter().filter(|(name, _)| group.is_none_or(|group| *name == group));
         named.for_each(|(_, member)| member.wake.notify_one());
+    }
+
+    /// Who answers questions about a consumer.
+    pub(super) fn consumer(&self, group: &str) -> Option<Arc<dyn Questions>> {
+        self.groups().consumers.get(group)?.questions.upgrade()
     }
 
     /// Who answers questions about transactions of a group.

@@ -24,6 +24,9 @@
 //! and `consumer` are what users came for. Log and spans go to `tracing`; whoever wants to see them
 //! subscribes.
 
+#![forbid(unsafe_code)]
+#![warn(clippy::indexing_slicing)]
+
 mod admin;
 mod builder;
 mod calls;

@@ -107,6 +107,9 @@ config! {
     /// How often to save how far each delay level has come.
     flush_delay_offset_interval "flushDelayOffsetInterval": Millis = Millis(10_000), Between(1, INT_MAX), AtStart;
 
+    /// Store replies to requests, beside handing them to the requester.
+    store_reply_message_enable "storeReplyMessageEnable": bool = true, Any, Live;
+
     section "Consuming";
 
     /// Hold a pull that finds nothing until a message comes.

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use bytes::Bytes;
+
 use super::checkpoint::Checkpoint;
 use super::commit_log::{Appender, CommitLog};
 use super::consume_queue::{self, Appended, ConsumeQueue, FindEnd, QueueFiles};
@@ -155,6 +157,15 @@ impl Store {
     /// The times up to which the parts are safe.
     pub fn checkpoint(&self) -> &Checkpoint {
         &self.checkpoint
+    }
+
+    /// The record that begins at an offset of the log. What merely looks like one there names another offset.
+    pub fn record_at(&self, offset: PhysicalOffset) -> Option<Bytes> {
+        let bytes = self.log.contiguous(offset, usize::MAX)?;
+        match examine(&bytes, offset, Verify::Layout) {
+            Found::Record(record) => bytes.get(..record.size).map(|whole| bytes.slice_ref(whole)),
+            Found::Blank(_) | Found::Bad(_) => None,
+        }
     }
 
     /// Becomes the owner of a queue, new or not. Nothing is created on the device before its first unit.

@@ -39,6 +39,28 @@ fn produce(mut client: Client, end: &AtomicBool, name: usize) -> Vec<(i32, i64, 
     acknowledged
 }
 
+/// Makes an actor fail, and waits until it is back.
+pub(crate) fn strike(broker: &Running, victim: &str, fault: &Fault) {
+    let path = format!("broker/{victim}");
+    let before = broker.snapshot().find(&path).unwrap_or_else(|| panic!("no {path}")).restarts;
+    inject(&broker.tree, &path, fault.clone()).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while !broker
+        .snapshot()
+        .find(&path)
+        .is_some_and(|node| node.restarts > before && node.phase == Phase::Running)
+    {
+        assert!(
+            Instant::now() < deadline,
+            "{fault:?} at {path} did not strike, or it did not come back:\n{}",
+            broker.snapshot()
+        );
+        thread::sleep(Duration::from_millis(2));
+    }
+    // Not so fast that a budget is spent.
+    thread::sleep(Duration::from_millis(20));
+}
+
 /// Crashes `victims` in turn under load, with each kind of fault.
 fn survives(victims: &[&str], faults: &[Fault], flush: FlushDiskType) {
     let dir = tempfile::tempdir().unwrap();
@@ -57,24 +79,7 @@ fn survives(victims: &[&str], faults: &[Fault], flush: FlushDiskType) {
         .collect();
     for victim in victims {
         for fault in faults {
-            let path = format!("broker/{victim}");
-            let before = broker.snapshot().find(&path).unwrap_or_else(|| panic!("no {path}")).restarts;
-            inject(&broker.tree, &path, fault.clone()).unwrap();
-            let deadline = Instant::now() + Duration::from_secs(5);
-            while !broker
-                .snapshot()
-                .find(&path)
-                .is_some_and(|node| node.restarts > before && node.phase == Phase::Running)
-            {
-                assert!(
-                    Instant::now() < deadline,
-                    "{fault:?} at {path} did not strike, or it did not come back:\n{}",
-                    broker.snapshot()
-                );
-                thread::sleep(Duration::from_millis(2));
-            }
-            // Not so fast that a budget is spent.
-            thread::sleep(Duration::from_millis(20));
+            strike(&broker, victim, fault);
         }
     }
     end.store(true, Ordering::Relaxed);
@@ -95,7 +100,7 @@ fn survives(victims: &[&str], faults: &[Fault], flush: FlushDiskType) {
     assert!(broker.snapshot().is_whole(), "{}", broker.snapshot());
 }
 
-fn panics() -> Vec<Fault> {
+pub(crate) fn panics() -> Vec<Fault> {
     vec![Fault::PanicBefore(None), Fault::PanicAfter(None), Fault::FailStart]
 }
 

@@ -23,6 +23,8 @@ use castmq::{
         fields::{Emit, Fields},
         frame::Frame,
         header::{Encoding, Header},
+        heartbeat::{ConsumerData, HeartbeatData, ProducerData},
+        json,
         record::{RecordView, records},
         requests::{
             pull::{PullFlags, PullMessageRequest, PullMessageResponse},
@@ -51,12 +53,27 @@ impl Running {
     }
 
     pub(crate) fn start_with(store: &Path, change: impl FnOnce(&mut BrokerConfig)) -> Self {
-        Self::start_on(store, Arc::new(LocalDisk), change)
+        Self::start_in(store, Arc::new(LocalDisk), Clock::system(), change)
     }
 
     pub(crate) fn start_on(
         store: &Path,
         disk: Arc<dyn Disk>,
+        change: impl FnOnce(&mut BrokerConfig),
+    ) -> Self {
+        Self::start_in(store, disk, Clock::system(), change)
+    }
+
+    /// On a clock that runs `factor` times as fast as real time.
+    pub(crate) fn start_at(store: &Path, factor: u32, change: impl FnOnce(&mut BrokerConfig)) -> Self {
+        let clock = if factor == 1 { Clock::system() } else { Clock::scaled(factor) };
+        Self::start_in(store, Arc::new(LocalDisk), clock, change)
+    }
+
+    fn start_in(
+        store: &Path,
+        disk: Arc<dyn Disk>,
+        clock: Clock,
         change: impl FnOnce(&mut BrokerConfig),
     ) -> Self {
         let mut config = BrokerConfig {
@@ -77,7 +94,7 @@ impl Running {
         let thread = std::thread::spawn(move || {
             System::new().block_on(async move {
                 let threads = Threads::default();
-                let tree = Tree::new("broker", Clock::system(), &threads.start("root"));
+                let tree = Tree::new("broker", clock, &threads.start("root"));
                 let close = open.closing();
                 let broker = open.grow(tree.root(), &BrokerThreads::start(&threads, 0)).unwrap();
                 tree.start();
@@ -132,8 +149,18 @@ pub(crate) struct Client {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Got {
     pub(crate) queue_offset: i64,
+    pub(crate) physical_offset: i64,
+    pub(crate) sys_flag: i32,
+    pub(crate) reconsume_times: i32,
+    pub(crate) prepared_offset: i64,
     pub(crate) body: Vec<u8>,
     pub(crate) properties: Vec<(String, String)>,
+}
+
+impl Got {
+    pub(crate) fn property(&self, name: &str) -> Option<&str> {
+        self.properties.iter().find(|(key, _)| key == name).map(|(_, value)| &**value)
+    }
 }
 
 impl Client {
@@ -160,11 +187,15 @@ impl Client {
         answer
     }
 
-    /// The next frame; none when the connection has ended.
+    /// The next frame, but for notices of changes in groups; none when the connection has ended.
     pub(crate) fn read(&mut self) -> Option<Frame> {
         loop {
             if let Some(frame) = Frame::decode(&mut self.buffer).unwrap() {
-                return Some(frame);
+                let is_notice = frame.header.request_code() == RequestCode::NOTIFY_CONSUMER_IDS_CHANGED;
+                if frame.header.is_response() || !is_notice {
+                    return Some(frame);
+                }
+                continue;
             }
             let mut chunk = [0; 65536];
             match self.stream.read(&mut chunk) {
@@ -191,6 +222,33 @@ impl Client {
         };
         let answer = self.ask(RequestCode::UPDATE_AND_CREATE_TOPIC, &request, b"");
         assert_eq!(answer.header.response_code(), ResponseCode::SUCCESS, "{:?}", answer.header);
+    }
+
+    /// A heartbeat of a client that produces and consumes for one group each.
+    pub(crate) fn heartbeat(&mut self, client_id: &str, producers: &str, consumers: &str) {
+        let data = HeartbeatData {
+            client_id: client_id.into(),
+            producer_data_set: vec![ProducerData { group_name: producers.into() }],
+            consumer_data_set: vec![ConsumerData { group_name: consumers.into(), ..ConsumerData::default() }],
+            ..HeartbeatData::default()
+        };
+        let answer = self.ask(RequestCode::HEART_BEAT, &(), &json::to_vec(&data).unwrap());
+        assert_eq!(answer.header.response_code(), ResponseCode::SUCCESS);
+    }
+
+    /// Answers a request of the broker with success.
+    pub(crate) fn answer(&mut self, request: &Frame) {
+        let mut bytes = BytesMut::new();
+        request.header.reply_to().answer(ResponseCode::SUCCESS).encode(b"", &mut bytes).unwrap();
+        self.stream.write_all(&bytes).unwrap();
+    }
+
+    /// Waits for the messages of a queue from `offset` on.
+    pub(crate) fn wait_for(&mut self, topic: &str, queue: i32, offset: i64) -> Vec<Got> {
+        self.tell(RequestCode::PULL_MESSAGE, &pull(topic, queue, offset, "*", 9_000), b"");
+        let (code, _, got) = pulled(&self.read().unwrap());
+        assert_eq!(code, ResponseCode::SUCCESS, "{topic}:{queue} from {offset} on");
+        got
     }
 
     pub(crate) fn send(
@@ -308,6 +366,10 @@ fn got(record: &RecordView<'_>) -> Got {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     Got {
         queue_offset: record.queue_offset,
+        physical_offset: record.physical_offset,
+        sys_flag: record.sys_flag.0,
+        reconsume_times: record.reconsume_times,
+        prepared_offset: record.prepared_transaction_offset,
         body: record.body.to_vec(),
         properties: record.iter_properties().map(|(name, value)| (text(name), text(value))).collect(),
     }

@@ -5,6 +5,7 @@
 
 #[cfg(feature = "chaos")]
 mod crashes;
+mod delays;
 mod durability;
 mod faulty_disk;
 mod filters;
@@ -16,3 +17,5 @@ mod messages;
 mod names;
 mod retention;
 mod sync_flush;
+mod replies;
+mod retries;

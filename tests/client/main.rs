@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // These are tests, helpers included.
 
+mod administration;
 mod consuming;
 mod harness;
 mod lite;

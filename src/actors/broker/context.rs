@@ -9,11 +9,12 @@ use bytes::Bytes;
 
 use crate::{
     actors::{
+        delivery::Delivery,
         groups::Groups,
         registration::Registration,
         remoting::Origin,
-        store::{Queues, StoreActors},
-        supervision::{Branch, Clock, Millis},
+        store::{Queues, StoreActors, queue::QueueMessage},
+        supervision::{Address, Branch, Clock, Millis},
         topics::Topics,
     },
     config::BrokerConfig,
@@ -55,6 +56,13 @@ impl<C> Live<C> {
     }
 }
 
+impl Broker {
+    /// The actor of a queue; `None` for a topic that may not be stored.
+    pub(super) fn queue(&self, topic: &[u8], queue_id: i32) -> Option<Address<QueueMessage>> {
+        self.queues.address(std::str::from_utf8(topic).ok()?, queue_id).ok()
+    }
+}
+
 /// The parts of one broker, as the front ends on the connections' threads reach them.
 #[derive(Debug)]
 pub struct Broker {
@@ -74,6 +82,8 @@ pub struct Broker {
     pub stored: StoreActors,
     /// Its consumer and producer groups.
     pub groups: Groups,
+    /// What it does by itself: delayed messages, transactions.
+    pub delivery: Delivery,
     /// Its registration with the nameservers.
     pub registration: Registration,
     /// Unique keys, for messages that come without.

@@ -3,13 +3,16 @@
 //! - [`service`]: which code goes where.
 //! - [`send`], [`pull`]: the two hot roads, up to the queue actor.
 //! - [`query`]: messages by key.
+//! - [`send_back`], [`reply`]: what consumers hand back, and what they answer to requesters.
 //! - [`admin`]: everything that operators and clients ask beside messages.
 
 mod admin;
 mod context;
 mod pull;
 mod query;
+mod reply;
 mod send;
+mod send_back;
 mod service;
 mod start;
 

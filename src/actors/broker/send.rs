@@ -1,12 +1,17 @@
 //! The road of a send up to its queue: checks, and what the broker adds (fact sheet: remoting 5.1).
 
+mod admission;
+mod wishes;
+
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
+use self::{admission::Place, wishes::Wishes};
 use super::Broker;
 use crate::{
     actors::{
+        delivery::redirect,
         remoting::{Request, Responder},
         store::{
             Acknowledgement, ClientAck, Refusal,
@@ -15,12 +20,11 @@ use crate::{
     },
     protocol::{
         codes::{RequestCode, ResponseCode},
-        fields::Text,
         properties::{self, name},
         record::{PropertyText, RecordFields},
         requests::send::SendMessageRequest,
         sys_flag::SysFlag,
-        topic::{RETRY_PREFIX, TopicConfig, is_send_forbidden, validate_topic},
+        topic::TopicConfig,
     },
 };
 
@@ -34,7 +38,7 @@ pub(super) struct Sends<'a> {
 }
 
 struct QueueSends {
-    topic: Text,
+    topic: Bytes,
     queue_id: i32,
     jobs: Vec<SendJob>,
 }
@@ -42,43 +46,16 @@ struct QueueSends {
 /// A request that was read, on its way to a queue.
 struct Incoming {
     code: RequestCode,
+    /// The client's.
+    version: i32,
     header: SendMessageRequest,
     body: Bytes,
     reply: Responder,
 }
 
-/// What a client's properties say to the broker.
-#[derive(Debug, Default)]
-struct Wishes {
-    unique_key: Bytes,
-    /// Property `WAIT` is not `false`.
-    waits: bool,
-    /// The half of a transaction.
-    is_half: bool,
-    /// By level or by timer.
-    is_delayed: bool,
-    is_inner_batch: bool,
-    has_pop_handle: bool,
-}
-
-impl Wishes {
-    fn of(text: &Bytes) -> Self {
-        let mut wishes = Self { waits: true, ..Self::default() };
-        for (key, value) in properties::iter(text) {
-            match std::str::from_utf8(key).unwrap_or_default() {
-                name::UNIQ_KEY => wishes.unique_key = text.slice_ref(value),
-                name::WAIT => wishes.waits = value != b"false",
-                name::TRAN_MSG => wishes.is_half = value == b"true",
-                name::DELAY => wishes.is_delayed |= value != b"0",
-                name::TIMER_DELAY_SEC | name::TIMER_DELAY_MS | name::TIMER_DELIVER_MS => {
-                    wishes.is_delayed = true;
-                }
-                name::INNER_NUM => wishes.is_inner_batch = true,
-                name::POP_CK => wishes.has_pop_handle = true,
-                _ => {}
-            }
-        }
-        wishes
+impl Incoming {
+    fn is_batch(&self) -> bool {
+        self.code == RequestCode::SEND_BATCH_MESSAGE || self.header.batch
     }
 }
 
@@ -89,16 +66,16 @@ impl<'a> Sends<'a> {
 
     /// Checks a request and puts it to its queue's; refuses it, or leaves it to the creation of its topic.
     pub(super) fn add(&mut self, request: Request) {
-        let code = request.header.request_code();
+        let (code, version) = (request.header.request_code(), request.header.version);
         let Request { header, body, reply, .. } = request;
         match SendMessageRequest::of(code, &header.fields) {
-            Ok(header) => self.add_incoming(Incoming { code, header, body, reply }),
+            Ok(header) => self.add_incoming(Incoming { code, version, header, body, reply }),
             Err(error) => self.refuse(reply, ResponseCode::SYSTEM_ERROR, error.to_string()),
         }
     }
 
     fn add_incoming(&mut self, incoming: Incoming) {
-        if let Err(refusal) = self.check(&incoming) {
+        if let Err(refusal) = admission::check(self.broker, &incoming) {
             return self.refuse(incoming.reply, refusal.code, refusal.remark);
         }
         match self.broker.topics.get(&incoming.header.topic) {
@@ -107,70 +84,21 @@ impl<'a> Sends<'a> {
         }
     }
 
-    fn check(&self, incoming: &Incoming) -> Result<(), Refusal> {
-        let refusal = |code, remark: String| Err(Refusal { code, remark });
-        let topic = incoming.header.topic.as_str();
-        if let Err(error) = validate_topic(topic) {
-            return refusal(
-                ResponseCode::INVALID_PARAMETER,
-                format!("The specified topic is not valid: {error}"),
-            );
-        }
-        if is_send_forbidden(topic) {
-            return refusal(
-                ResponseCode::NO_PERMISSION,
-                format!("Sending message to topic[{topic}] is forbidden."),
-            );
-        }
-        if incoming.code == RequestCode::SEND_BATCH_MESSAGE && topic.starts_with(RETRY_PREFIX) {
-            let remark = "batch request does not support retry group";
-            return refusal(ResponseCode::MESSAGE_ILLEGAL, remark.into());
-        }
-        if incoming.body.is_empty() {
-            return refusal(ResponseCode::SYSTEM_ERROR, "a message needs a body".into());
-        }
-        let limit = self.broker.config.get().max_message_size.len();
-        let properties = incoming.header.properties.as_ref().map_or(0, |text| text.as_bytes().len());
-        if incoming.body.len() > limit || properties > properties::MAX_LEN {
-            return refusal(
-                ResponseCode::MESSAGE_ILLEGAL,
-                format!(
-                    "the message is illegal, maybe msg body or properties length not matched. msg body length \
-                     limit {limit}B, msg properties length limit 32KB."
-                ),
-            );
-        }
-        Ok(())
-    }
-
     fn add_to(&mut self, topic: &TopicConfig, incoming: Incoming) {
-        let Incoming { code, header, body, reply } = incoming;
-        let queues = topic.write_queue_nums.max(topic.read_queue_nums);
-        if header.queue_id >= queues {
-            let remark = format!("request queueId[{}] is illegal, {:?}", header.queue_id, topic.topic_name);
-            return self.refuse(reply, ResponseCode::INVALID_PARAMETER, remark);
-        }
-        if topic.write_queue_nums < 1 {
-            let remark = format!("topic[{}] has no queue to write to", topic.topic_name);
-            return self.refuse(reply, ResponseCode::SYSTEM_ERROR, remark);
-        }
-        let queue_id = match header.queue_id {
-            chosen @ 0.. => chosen,
-            _ => fastrand::i32(0..topic.write_queue_nums),
+        let text = incoming.header.properties.clone().unwrap_or_default().into_bytes();
+        let wishes = Wishes::of(&text);
+        let place = match admission::place(self.broker, topic, &incoming, &wishes) {
+            Ok(place) => place,
+            Err(refusal) => return self.refuse(incoming.reply, refusal.code, refusal.remark),
         };
-        let text = header.properties.clone().unwrap_or_default().into_bytes();
-        let is_batch = code == RequestCode::SEND_BATCH_MESSAGE || header.batch;
-        let mut wishes = Wishes::of(&text);
-        wishes.is_inner_batch |= SysFlag(header.sys_flag).has(SysFlag::INNER_BATCH);
-        if let Some(remark) = not_served(&wishes) {
-            return self.refuse(reply, ResponseCode::MESSAGE_ILLEGAL, remark.to_owned());
-        }
-        let unique_key = wishes.unique_key.clone();
-        let waits = wishes.waits;
+        let is_batch = incoming.is_batch();
+        let Incoming { header, body, reply, .. } = incoming;
+        let Place { topic, queue_id, is_dead } = place;
+        let Wishes { waits, is_half, is_levelled, .. } = wishes;
         let (properties, unique_key) =
-            if is_batch { (PropertyText::new(), unique_key) } else { self.properties(text, wishes) };
-        let fields = Box::new(RecordFields {
-            topic: header.topic.clone().into_bytes(),
+            if is_batch { (PropertyText::new(), wishes.unique_key) } else { self.properties(text, wishes) };
+        let fields = RecordFields {
+            topic,
             queue_id,
             flag: header.flag,
             sys_flag: SysFlag(header.sys_flag),
@@ -181,11 +109,21 @@ impl<'a> Sends<'a> {
             prepared_transaction_offset: 0,
             body,
             properties,
-        });
-        let payload = if is_batch { Payload::Batch(fields) } else { Payload::One(fields) };
+        };
+        let payload = if is_batch {
+            Payload::Batch(Box::new(fields))
+        } else if is_dead {
+            Payload::One(Box::new(redirect::undelayed(fields)))
+        } else if is_half && redirect::is_half(&fields) {
+            Payload::One(Box::new(redirect::as_half(fields, &header.producer_group)))
+        } else if is_levelled {
+            Payload::One(Box::new(redirect::by_delay_level(fields, self.broker.delivery.levels())))
+        } else {
+            Payload::One(Box::new(fields))
+        };
         let origin = self.broker.origin.clone();
         let ack = Acknowledgement::Client(ClientAck { reply, queue_id, unique_key, origin });
-        self.push(header.topic, queue_id, SendJob { payload, waits, ack });
+        self.push(SendJob { payload, waits, ack });
     }
 
     /// The properties as stored, and the message's unique key.
@@ -207,11 +145,13 @@ impl<'a> Sends<'a> {
         (stored, unique_key)
     }
 
-    fn push(&mut self, topic: Text, queue_id: i32, job: SendJob) {
-        let known = self.queues.iter_mut().find(|sends| sends.queue_id == queue_id && sends.topic == topic);
+    fn push(&mut self, job: SendJob) {
+        let fields = job.payload.fields();
+        let (topic, queue_id) = (&fields.topic, fields.queue_id);
+        let known = self.queues.iter_mut().find(|sends| sends.queue_id == queue_id && sends.topic == *topic);
         match known {
             Some(sends) => sends.jobs.push(job),
-            None => self.queues.push(QueueSends { topic, queue_id, jobs: vec![job] }),
+            None => self.queues.push(QueueSends { topic: topic.clone(), queue_id, jobs: vec![job] }),
         }
     }
 
@@ -224,7 +164,7 @@ impl<'a> Sends<'a> {
     /// not take in time is answered that the system is busy.
     pub(super) async fn submit(self) {
         for QueueSends { topic, queue_id, jobs } in self.queues {
-            let Ok(queue) = self.broker.queues.address(&topic, queue_id) else { continue };
+            let Some(queue) = self.broker.queue(&topic, queue_id) else { continue };
             if let Err(busy) = queue.send(QueueMessage::Send(jobs)) {
                 // Dropped, the jobs say so to their senders.
                 let _ = queue.send_within(busy.into_message(), PATIENCE).await;
@@ -235,7 +175,7 @@ impl<'a> Sends<'a> {
     /// [`Sends::submit`] for those who cannot wait.
     fn submit_now(self) {
         for QueueSends { topic, queue_id, jobs } in self.queues {
-            if let Ok(queue) = self.broker.queues.address(&topic, queue_id) {
+            if let Some(queue) = self.broker.queue(&topic, queue_id) {
                 let _ = queue.send(QueueMessage::Send(jobs));
             }
         }
@@ -259,40 +199,4 @@ fn create_topic(broker: Arc<Broker>, incoming: Incoming) {
         sends.submit_now();
     };
     topics.create_for_send(&topic, &default_topic, queues, Box::new(then));
-}
-
-/// What is not served yet is refused: to store it as an ordinary message would deliver it wrongly.
-fn not_served(wishes: &Wishes) -> Option<&'static str> {
-    if wishes.is_inner_batch {
-        Some(
-            "the message is illegal: an inner batch needs a topic with queue.type=BatchCQ, which is not served",
-        )
-    } else if wishes.is_half {
-        Some("transactional messages are not served by this version of CastMQ")
-    } else if wishes.is_delayed {
-        Some("delayed messages are not served by this version of CastMQ")
-    } else {
-        None
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn wishes(text: &str) -> Wishes {
-        Wishes::of(&Bytes::from(text.replace('=', "\u{1}").replace(';', "\u{2}")))
-    }
-
-    #[test]
-    fn a_senders_wishes_are_read_from_the_properties() {
-        let plain = wishes("UNIQ_KEY=AB;WAIT=true;TAGS=x");
-        assert_eq!(&plain.unique_key[..], b"AB");
-        assert!(plain.waits && !plain.is_half && !plain.is_delayed);
-        assert!(wishes("TRAN_MSG=true;").is_half && !wishes("TRAN_MSG=false;").is_half);
-        assert!(wishes("DELAY=3;").is_delayed && !wishes("DELAY=0;").is_delayed);
-        assert!(wishes("TIMER_DELIVER_MS=5").is_delayed);
-        assert!(!wishes("WAIT=false;").waits && wishes("").waits);
-        assert!(wishes("POP_CK=1 2;").has_pop_handle);
-    }
 }

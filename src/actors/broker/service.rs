@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Broker, admin, pull, query, send::Sends};
+use super::{Broker, admin, pull, query, reply, send::Sends, send_back};
 use crate::{
     actors::{
         live,
@@ -30,6 +30,10 @@ impl Service for BrokerService {
                     pull::serve(broker, request).await
                 }
                 RequestCode::QUERY_MESSAGE => query::serve(broker, request),
+                RequestCode::CONSUMER_SEND_MSG_BACK => send_back::serve(broker, request),
+                RequestCode::SEND_REPLY_MESSAGE | RequestCode::SEND_REPLY_MESSAGE_V2 => {
+                    reply::serve(broker, request);
+                }
                 _ => {
                     if let Some(request) = admin::serve(broker, request) {
                         live::serve(&broker.tree, request);

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use super::{Broker, Identity, Live, service::BrokerService};
 use crate::{
     actors::{
-        groups,
+        delivery, groups,
         process::{Closing, Threads},
         registration::{self, Registration, RegistrationData},
         remoting::{self, Doors, Origin},
@@ -208,6 +208,7 @@ impl OpenBroker {
             }
         })?;
         let groups = groups::grow(parent, control, background, &config, &store, &topics)?;
+        let delivery = delivery::grow(parent, &threads.store, &config, &store, &stored.queues)?;
         let known = topics.clone();
         let settings = registration_settings(&config, &identity);
         let register = registration::grow(parent, control, settings, move || {
@@ -233,6 +234,7 @@ impl OpenBroker {
             queues: stored.queues.clone(),
             stored,
             groups,
+            delivery,
             registration: register,
             tree: parent.root(),
             clock,

@@ -161,6 +161,10 @@ impl Group {
         self.locks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(super) fn holds_locks(&self, now: Millis) -> bool {
+        self.locks().any_held(now)
+    }
+
     pub(super) fn observe(&self) -> String {
         let (members, locks) = (self.roster().members.len(), self.locks().len());
         format!("{members} members, {locks} locks")

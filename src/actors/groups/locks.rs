@@ -45,6 +45,11 @@ impl Locks {
         }
     }
 
+    /// Whether any lock has not expired.
+    pub(super) fn any_held(&self, now: Millis) -> bool {
+        self.0.values().any(|lock| now - lock.renewed <= EXPIRY)
+    }
+
     pub(super) fn len(&self) -> usize {
         self.0.len()
     }

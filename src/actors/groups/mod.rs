@@ -161,6 +161,12 @@ impl Groups {
         subscribed.map(|seat| seat.key().clone()).collect()
     }
 
+    /// Whether any queue is locked by a member, so that the group consumes in order.
+    pub fn holds_locks(&self, group: &str) -> bool {
+        let now = self.clock.now();
+        self.shared.groups.get(group).is_some_and(|seat| seat.group.holds_locks(now))
+    }
+
     // Clients.
 
     /// A heartbeat: its groups are made if need be, with their retry topics. Answered when all of them know.
@@ -248,6 +254,11 @@ impl Groups {
     /// Any producer of the group whose connection is there, to be asked how a transaction ended.
     pub fn producer(&self, group: &str) -> Option<Client> {
         self.shared.producers.any(group)
+    }
+
+    /// The producer with this client id, of whatever group.
+    pub fn producer_client(&self, client_id: &str) -> Option<Client> {
+        self.shared.producers.client(client_id)
     }
 
     /// The producers of a group.

@@ -47,6 +47,12 @@ impl Producers {
         fastrand::choice(live).cloned()
     }
 
+    /// The client with this id, if its connection is there.
+    pub(super) fn client(&self, client_id: &str) -> Option<Client> {
+        let is_it = |client: &&Client| client.client_id == client_id && !client.peer.is_closed();
+        self.0.iter().find_map(|members| members.clients().find(is_it).cloned())
+    }
+
     pub(super) fn of(&self, group: &str) -> Vec<Client> {
         self.0.get(group).map(|members| members.clients().cloned().collect()).unwrap_or_default()
     }

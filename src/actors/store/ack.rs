@@ -40,16 +40,19 @@ impl From<&StoreError> for Refusal {
     }
 }
 
-/// What is told to an inner sender.
-pub(super) type Told = Box<dyn FnOnce(Result<Placed, Refusal>) + Send>;
+/// What an inner sender does when it is told.
+type Told = Box<dyn FnOnce(Result<Placed, Refusal>) + Send>;
 
-/// Who waits for a message to be stored. Dropped, a client is answered that the system is busy.
+/// Who waits for a message to be stored. Dropped, it is told that the system is busy.
 pub enum Acknowledgement {
     /// A client.
     Client(ClientAck),
-    /// A part of the broker. Dropped, it hears nothing.
-    Inner(Told),
+    /// A part of the broker.
+    Inner(InnerAck),
 }
+
+/// A part of the broker that waits for a message of its own to be stored. It is told once, whatever happens.
+pub struct InnerAck(Option<Told>);
 
 /// The answer to a client's send, apart from where the message went.
 #[derive(Debug)]
@@ -64,7 +67,30 @@ pub struct ClientAck {
     pub origin: Arc<Origin>,
 }
 
+impl InnerAck {
+    fn tell(mut self, outcome: Result<Placed, Refusal>) {
+        if let Some(told) = self.0.take() {
+            told(outcome);
+        }
+    }
+}
+
+impl Drop for InnerAck {
+    fn drop(&mut self) {
+        if let Some(told) = self.0.take() {
+            told(Err(Refusal { code: ResponseCode::SYSTEM_BUSY, remark: BUSY.to_owned() }));
+        }
+    }
+}
+
+const BUSY: &str = "[CASTMQ]busy or restarting, try again";
+
 impl Acknowledgement {
+    /// Calls `told`, once, with what became of the message.
+    pub fn inner(told: impl FnOnce(Result<Placed, Refusal>) + Send + 'static) -> Self {
+        Self::Inner(InnerAck(Some(Box::new(told))))
+    }
+
     /// It is stored, as safely as the policy asks.
     pub(super) fn stored(self, placed: Placed) {
         self.settled(ResponseCode::SUCCESS, placed);
@@ -74,15 +100,15 @@ impl Acknowledgement {
     pub(super) fn settled(self, code: ResponseCode, placed: Placed) {
         match self {
             Self::Client(ack) => ack.settled(code, &placed),
-            Self::Inner(told) => told(Ok(placed)),
+            Self::Inner(ack) => ack.tell(Ok(placed)),
         }
     }
 
     /// It is not stored.
-    pub(super) fn refused(self, refusal: &Refusal) {
+    pub(crate) fn refused(self, refusal: &Refusal) {
         match self {
             Self::Client(ack) => ack.refused(refusal),
-            Self::Inner(told) => told(Err(refusal.clone())),
+            Self::Inner(ack) => ack.tell(Err(refusal.clone())),
         }
     }
 }

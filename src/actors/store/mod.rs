@@ -33,7 +33,7 @@ use std::{
 
 use actix::ArbiterHandle;
 
-pub use ack::{Acknowledgement, ClientAck, Placed, Refusal};
+pub use ack::{Acknowledgement, ClientAck, InnerAck, Placed, Refusal};
 pub use cleaner::Cleaner;
 pub use index::Index;
 pub use queues::Queues;

@@ -2,6 +2,7 @@
 
 mod pull;
 mod send;
+mod watch;
 
 use std::{
     sync::Arc,
@@ -12,6 +13,7 @@ use tokio::sync::oneshot;
 
 pub(crate) use pull::{AnswerFlags, PullJob};
 pub(crate) use send::{Payload, SendJob};
+pub(crate) use watch::{Found, Watch};
 
 use super::{
     dispatcher::Round,
@@ -47,6 +49,8 @@ crate::messages! {
         OffsetByTime { timestamp: Millis, boundary: Boundary, reply: oneshot::Sender<QueueOffset> },
         /// The units from an offset on, at most so many.
         Units { from: QueueOffset, max: usize, reply: oneshot::Sender<Vec<Unit>> },
+        /// The same, once there is one.
+        Await(Watch),
         /// Its topic was deleted.
         Close,
     }
@@ -66,6 +70,7 @@ pub(crate) struct TopicQueue {
     log: Arc<CommitLog>,
     writer: Address<LogMessage>,
     held: Vec<PullJob>,
+    watches: Vec<Watch>,
     /// The earliest time at which a `Due` is under way.
     alarm: Option<Millis>,
     /// What the disk has no room for. Their rounds do not end meanwhile, so the dispatcher sends no more.
@@ -103,6 +108,7 @@ impl TopicQueue {
             log: store.log().clone(),
             writer,
             held: Vec::new(),
+            watches: Vec::new(),
             alarm: None,
             unwritten: Vec::new(),
             owed,
@@ -134,6 +140,7 @@ impl TopicQueue {
         }
         if self.queue.max_offset() > end {
             self.wake_held(cx);
+            self.serve_watches();
         }
     }
 
@@ -227,6 +234,7 @@ impl Behaviour for TopicQueue {
             QueueMessage::Units { from, max, reply } => {
                 let _ = reply.send(self.units(from, max));
             }
+            QueueMessage::Await(watch) => self.watch(watch),
             QueueMessage::Close => cx.stop(),
         }
     }

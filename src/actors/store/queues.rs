@@ -10,12 +10,13 @@ use actix::ArbiterHandle;
 use dashmap::DashMap;
 
 use super::{
+    ack::{Acknowledgement, Refusal},
     log::LogMessage,
-    queue::{QueueMessage, TopicQueue},
+    queue::{Payload, QueueMessage, SendJob, TopicQueue},
 };
 use crate::{
     actors::supervision::{Address, Branch, Restart, Spec},
-    protocol::topic::is_storable,
+    protocol::{codes::ResponseCode, record::RecordFields, topic::is_storable},
     store::{Store, StoreError},
 };
 
@@ -68,6 +69,26 @@ impl Queues {
         queues.retain(|(id, _)| *id != queue_id);
         queues.push((queue_id, address.clone()));
         Ok(address)
+    }
+
+    /// Stores a message of the broker's own; `ack` is told in any case.
+    pub(crate) fn put(&self, fields: RecordFields, ack: Acknowledgement) {
+        let topic = fields.topic.clone();
+        let address = match std::str::from_utf8(&topic) {
+            Ok(topic) => self.address(topic, fields.queue_id),
+            Err(_) => Err(StoreError::BadTopic { topic: String::new(), reason: "no text" }),
+        };
+        match address {
+            Ok(queue) => {
+                let payload = Payload::One(Box::new(fields));
+                // Whoever waits for it hears when it is not taken. Without waiting for the device it would not
+                // be seen for long either: readers see what is as safe as the policy says.
+                let _ = queue.send(QueueMessage::Send(vec![SendJob { payload, waits: true, ack }]));
+            }
+            Err(error) => {
+                ack.refused(&Refusal { code: ResponseCode::MESSAGE_ILLEGAL, remark: error.to_string() })
+            }
+        }
     }
 
     fn start(&self, topic: &str, queue_id: i32) -> Address<QueueMessage> {

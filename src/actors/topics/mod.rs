@@ -31,7 +31,9 @@ use crate::{
     protocol::{
         data_version::DataVersion,
         subscription::{SubscriptionGroupConfig, SubscriptionGroupWrapper},
-        topic::{Perm, RETRY_PREFIX, TopicConfig, is_storable, is_system_topic, retry_topic, validate_group},
+        topic::{
+            Perm, RETRY_PREFIX, TopicConfig, dlq_topic, is_storable, is_system_topic, retry_topic, validate_group,
+        },
     },
     store::{StoreError, StoreOptions},
 };
@@ -148,6 +150,12 @@ impl Topics {
     pub fn create_retry(&self, group: &str, queues: i32) -> Arc<TopicConfig> {
         let topic = retry_topic(group);
         self.get(&topic).unwrap_or_else(|| self.ensure(TopicConfig::new(topic, queues, Perm::READ_WRITE)))
+    }
+
+    /// The group's topic of dead letters, made if there is none.
+    pub fn create_dead_letters(&self, group: &str) -> Arc<TopicConfig> {
+        let topic = dlq_topic(group);
+        self.get(&topic).unwrap_or_else(|| self.ensure(TopicConfig::new(topic, 1, Perm::READ_WRITE)))
     }
 
     /// The topic of that name; `config` if there is none.

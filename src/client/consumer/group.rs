@@ -16,7 +16,7 @@ use super::{
 use crate::{
     client::{
         Error, Result,
-        core::{Core, Member},
+        core::{Core, Member, Questions},
         now_millis,
         task::Task,
     },
@@ -131,6 +131,8 @@ pub(super) struct Group {
     pub(super) core: Arc<Core>,
     pub(super) name: String,
     pub(super) settings: Settings,
+    /// When it was made, ms since 1970.
+    pub(super) started: i64,
     pub(super) offsets: Offsets,
     pub(super) wake: Arc<Notify>,
     pub(super) items: mpsc::Sender<Item>,
@@ -176,6 +178,7 @@ impl Group {
         let group = Arc::new(Self {
             core,
             name,
+            started: version,
             offsets,
             wake: Arc::default(),
             items,
@@ -191,7 +194,7 @@ impl Group {
     }
 
     /// Tells the brokers of this consumer.
-    pub(super) async fn register(&self) -> Result<()> {
+    pub(super) async fn register(self: &Arc<Self>) -> Result<()> {
         let data = ConsumerData {
             group_name: self.name.clone(),
             consume_type: match self.settings.mode {
@@ -203,7 +206,9 @@ impl Group {
             subscription_data_set: self.subscriptions().values().cloned().collect(),
             unit_mode: false,
         };
-        self.core.add_consumer(&self.name, Member { data, wake: self.wake.clone() })?;
+        let consumer: Arc<dyn Questions> = self.clone();
+        let questions = Arc::downgrade(&consumer);
+        self.core.add_consumer(&self.name, Member { data, wake: self.wake.clone(), questions })?;
         for topic in self.topics() {
             if let Err(error) = self.core.routes.route(&self.core.pool, &topic).await
                 && !topic.starts_with(RETRY_PREFIX)
@@ -274,20 +279,24 @@ impl Group {
         }
     }
 
-    /// Reads a queue from `offset` on, in place of how it was read before.
-    pub(super) fn read(self: &Arc<Self>, queue: MessageQueue, offset: i64) -> Arc<ProcessQueue> {
+    /// Reads a queue from `offset` on, in place of how it was read before; not once the consumer is stopping.
+    pub(super) fn read(self: &Arc<Self>, queue: MessageQueue, offset: i64) {
+        // Looked at under the lock, since the shutdown stops what it finds there.
+        let mut all = self.reading();
+        if *self.stopping.borrow() {
+            return;
+        }
+        debug!(group = self.name, ?queue, offset, "reading");
         let process = Arc::new(ProcessQueue::new(queue.clone()));
         process.set_locked(self.settings.locks());
         let reading = Reading {
             process: process.clone(),
             feed: Task::spawn(feed::run(self.clone(), process.clone())),
-            _pull: Task::spawn(pull::run(self.clone(), process.clone(), offset)),
+            _pull: Task::spawn(pull::run(self.clone(), process, offset)),
         };
-        debug!(group = self.name, ?queue, offset, "reading");
-        if let Some(before) = self.reading().insert(queue, reading) {
+        if let Some(before) = all.insert(queue, reading) {
             before.process.abandon();
         }
-        process
     }
 
     /// Notes that a message is done with.

@@ -1,6 +1,7 @@
 //! Receiving: pushed to handlers or taken at one's own pace, shared by a group or everything to everybody.
 
 mod allocate;
+mod asked;
 mod delivery;
 mod feed;
 mod filter;

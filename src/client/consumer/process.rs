@@ -130,6 +130,12 @@ impl ProcessQueue {
             && span <= limits.span
     }
 
+    /// How many messages are here, and how many bytes.
+    pub(super) fn load(&self) -> (usize, usize) {
+        let state = self.state();
+        (state.messages.len(), state.bytes)
+    }
+
     /// Stops or resumes pulling.
     pub(super) fn pause(&self, pause: bool) {
         self.state().is_paused = pause;

@@ -1,5 +1,6 @@
 //! From a message to the bytes of its record.
 
+use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 
 use bytes::{BufMut, Bytes};
@@ -54,6 +55,19 @@ impl PropertyText {
     pub fn with(mut self, part: Bytes) -> Self {
         self.push(part);
         self
+    }
+
+    /// Without the named properties, see [`properties::without`]; pieces that hold none of them stay as they are.
+    #[must_use]
+    pub fn without(&self, names: &[&str]) -> Self {
+        let mut kept = Self::new();
+        for part in self.parts() {
+            kept.push(match properties::without(part, names) {
+                Cow::Borrowed(_) => part.clone(),
+                Cow::Owned(rest) => rest.into(),
+            });
+        }
+        kept
     }
 
     /// Length of the joined text, bytes.

@@ -208,10 +208,29 @@ impl<'a> RecordView<'a> {
         OffsetMessageId { host: self.store_host, offset: self.physical_offset }
     }
 
+    /// What the record says, to store it again elsewhere; the parts share `whole`, which holds the record.
+    pub fn fields_in(&self, whole: &Bytes) -> RecordFields {
+        RecordFields {
+            topic: whole.slice_ref(self.topic),
+            body: whole.slice_ref(self.body),
+            properties: PropertyText::from(whole.slice_ref(self.properties)),
+            ..self.bare_fields()
+        }
+    }
+
     /// A copy of what the record says, to store it again elsewhere.
     pub fn to_fields(&self) -> RecordFields {
         RecordFields {
             topic: Bytes::copy_from_slice(self.topic),
+            body: Bytes::copy_from_slice(self.body),
+            properties: PropertyText::from(Bytes::copy_from_slice(self.properties)),
+            ..self.bare_fields()
+        }
+    }
+
+    fn bare_fields(&self) -> RecordFields {
+        RecordFields {
+            topic: Bytes::new(),
             queue_id: self.queue_id,
             flag: self.flag,
             sys_flag: self.sys_flag,
@@ -220,8 +239,8 @@ impl<'a> RecordView<'a> {
             store_host: self.store_host,
             reconsume_times: self.reconsume_times,
             prepared_transaction_offset: self.prepared_transaction_offset,
-            body: Bytes::copy_from_slice(self.body),
-            properties: PropertyText::from(Bytes::copy_from_slice(self.properties)),
+            body: Bytes::new(),
+            properties: PropertyText::new(),
         }
     }
 }

@@ -54,6 +54,8 @@ fn at_once(code: RequestCode) -> Option<fn(&Broker, &Request) -> Answered> {
         Code::QUERY_CORRECTION_OFFSET => offsets::correction,
         Code::CLONE_GROUP_OFFSET => offsets::clone,
 
+        Code::GET_ALL_DELAY_OFFSET => offsets::all_delays,
+
         Code::GET_MAX_OFFSET => queues::max_offset,
         Code::GET_MIN_OFFSET => queues::min_offset,
         Code::VIEW_MESSAGE_BY_ID => queues::message,

@@ -69,6 +69,11 @@ pub(super) fn all(broker: &Broker, _request: &Request) -> Answered {
     Answer::json(&broker.groups.offset_table())
 }
 
+/// GET_ALL_DELAY_OFFSET 45.
+pub(super) fn all_delays(broker: &Broker, _request: &Request) -> Answered {
+    Answer::json(&broker.delivery.offset_table())
+}
+
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct CorrectionBody {

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use super::{
     answer::{Answer, Answered, refuse},
     ask::{extent, offset_by_time as by_time, store_time},
@@ -13,7 +11,6 @@ use crate::{
     protocol::{
         codes::ResponseCode,
         fields::Fields,
-        record::RecordView,
         requests::{
             message::ViewMessageRequest,
             offset::{
@@ -63,19 +60,11 @@ pub(super) async fn earliest(broker: Arc<Broker>, fields: Fields) -> Answered {
 /// VIEW_MESSAGE_BY_ID 33: the message at an offset of the log.
 pub(super) fn message(broker: &Broker, request: &Request) -> Answered {
     let offset = ViewMessageRequest::from_fields(&request.header.fields)?.offset;
-    match record_at(broker, offset) {
+    match broker.store.record_at(PhysicalOffset(offset)) {
         Some(record) => Ok(Answer::ok().body(record)),
         None => {
             let remark = format!("can not find message by the offset, {offset}");
             refuse(ResponseCode::SYSTEM_ERROR, remark)
         }
     }
-}
-
-/// The record that begins at an offset of the log. What merely looks like one there names another offset.
-pub(super) fn record_at(broker: &Broker, offset: i64) -> Option<Bytes> {
-    let bytes = broker.store.log().contiguous(PhysicalOffset(offset), usize::MAX)?;
-    let record = RecordView::parse(&bytes).ok()?;
-    let size = (record.physical_offset == offset).then(|| record.total_size())?;
-    bytes.get(..size).map(|_| bytes.slice(..size))
 }

@@ -4,10 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
-use super::{
-    answer::{Answer, Answered, error, refuse, respond},
-    queues::record_at,
-};
+use super::answer::{Answer, Answered, error, refuse, respond};
 use crate::{
     actors::{
         broker::Broker,
@@ -24,6 +21,7 @@ use crate::{
         offsets::{ConsumerStatusBody, QueueOffsets},
         requests::client::{ConsumeDirectlyRequest, ConsumerRunningInfoRequest, ConsumerStatusRequest},
     },
+    store::PhysicalOffset,
 };
 
 /// How long a client may take to answer.
@@ -61,7 +59,9 @@ fn with_message(broker: &Broker, fields: Fields) -> Result<Question, Refusal> {
     fields.push("groupSysFlag", group.map_or(0, |group| group.group_sys_flag));
     let Some(id) = asked.msg_id.as_deref() else { return Ok((client, fields, Bytes::new())) };
     let id: OffsetMessageId = id.parse().map_err(error)?;
-    let record = record_at(broker, id.offset)
+    let record = broker
+        .store
+        .record_at(PhysicalOffset(id.offset))
         .ok_or_else(|| error(format!("can not find message by the offset, {}", id.offset)))?;
     Ok((client, fields, record))
 }

@@ -2,10 +2,13 @@
 
 use std::{collections::BTreeMap, fmt::Display, path::Path, time::Duration};
 
-use super::answer::{Answer, Answered};
+use super::{
+    answer::{Answer, Answered},
+    ask::extent,
+};
 use crate::{
     actors::{broker::Broker, remoting::Request},
-    protocol::kv::KvTable,
+    protocol::{kv::KvTable, topic::SCHEDULE},
 };
 
 /// Three windows (10 s, 1 min, 10 min) of a rate that is not measured.
@@ -68,6 +71,12 @@ pub(super) fn info(broker: &Broker, _request: &Request) -> Answered {
     let mut put = |key: &str, value: &dyn Display| drop(table.insert(key.to_owned(), value.to_string()));
     log(broker, &mut put);
     disks(broker, &mut put);
+    for (level, next) in broker.delivery.offset_table().offset_table {
+        let (_, max) = extent(broker, SCHEDULE, level - 1);
+        if max > 0 {
+            put(&format!("scheduleMessageOffset_{level}"), &format!("{next},{max}"));
+        }
+    }
     let up = u64::try_from(broker.clock.now() - broker.started).unwrap_or(0);
     put("bootTimestamp", &broker.started);
     put("brokerVersionDesc", &VERSION);

@@ -30,6 +30,15 @@ pub(crate) enum Payload {
     Batch(Box<RecordFields>),
 }
 
+impl Payload {
+    /// What it says; of a batch, what its messages have in common.
+    pub(crate) fn fields(&self) -> &RecordFields {
+        match self {
+            Self::One(fields) | Self::Batch(fields) => fields,
+        }
+    }
+}
+
 impl SendJob {
     /// Lays out its records; `None` when it was refused instead.
     pub(super) fn prepare(self) -> Option<Entry> {

@@ -1,0 +1,238 @@
+//! The actor of one delay level: it sleeps until the head of its queue is due, and delivers in order.
+//!
+//! Messages leave in waves: all that are due, up to [`WAVE`], each target queue told once. The next wave waits
+//! until this one is stored, so that a message that must be told again is overtaken by none of a later wave.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
+
+use super::{progress::Level, redirect};
+use crate::{
+    actors::{
+        store::{
+            Acknowledgement, Queues, Refusal,
+            queue::{Found, Payload, QueueMessage, SendJob, Watch},
+        },
+        supervision::{Behaviour, Cx, Millis, Readiness},
+    },
+    protocol::{
+        codes::ResponseCode,
+        record::{RecordFields, RecordView},
+        topic,
+    },
+    store::{QueueOffset, Store, consume_queue::Unit},
+};
+
+crate::messages! {
+    /// What a level is told.
+    pub(super) enum LevelMessage {
+        /// See whether something is due.
+        Look,
+        /// Its queue has these.
+        Waiting(Found),
+        /// A message of the wave is stored, or is not.
+        Settled,
+    }
+}
+
+/// Most messages that are on their way at a time.
+const WAVE: usize = 256;
+/// The wait before what was not stored is told again, and before a queue that crashed is asked again.
+const AFTER_FAILURE: Duration = Duration::from_millis(100);
+/// Time may be set: nobody sleeps longer than this without a look at the clock.
+const LONGEST_SLEEP: Millis = 10_000;
+
+pub(super) struct Deliverer {
+    pub(super) number: i32,
+    pub(super) progress: Arc<Level>,
+    /// Nothing waits longer than this, whatever its record says; `None` for a level that is configured no more.
+    pub(super) delay: Option<Millis>,
+    pub(super) store: Arc<Store>,
+    pub(super) queues: Queues,
+    pub(super) stage: Stage,
+    pub(super) stopping: bool,
+}
+
+/// What it waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// The first message of its queue.
+    Reading,
+    /// The time of the first message.
+    Sleeping,
+    /// The wave that is under way.
+    Delivering,
+}
+
+impl Deliverer {
+    /// Asks its queue for what comes next.
+    fn read(&mut self, cx: &mut Cx<'_, Self>) {
+        self.stage = Stage::Reading;
+        let (reply, found) = oneshot::channel();
+        let watch = Watch { from: self.progress.next(), max: WAVE, reply };
+        if let Ok(queue) = self.queues.address(topic::SCHEDULE, self.number - 1) {
+            // Full or closed it drops the watch, which is heard.
+            let _ = queue.send(QueueMessage::Await(watch));
+        }
+        let pause = cx.clock().sleep(AFTER_FAILURE);
+        cx.spawn(async move {
+            match found.await {
+                Ok(found) => LevelMessage::Waiting(found),
+                Err(_) => {
+                    pause.await;
+                    LevelMessage::Look
+                }
+            }
+        });
+    }
+
+    fn look_after(&mut self, wait: Duration, cx: &mut Cx<'_, Self>) {
+        self.stage = Stage::Sleeping;
+        cx.after(wait, LevelMessage::Look);
+    }
+
+    /// When a message is due. A record that says more than its level's delay comes from another time.
+    fn due(&self, unit: &Unit, now: Millis) -> Millis {
+        match self.delay {
+            Some(delay) if unit.tags_code > now.saturating_add(delay) => now,
+            _ => unit.tags_code,
+        }
+    }
+
+    fn waiting(&mut self, Found { at, units }: Found, cx: &mut Cx<'_, Self>) {
+        self.progress.skip_to(at);
+        let now = cx.clock().now();
+        let due: Vec<_> = units.iter().take_while(|unit| self.due(unit, now) <= now).copied().collect();
+        if due.is_empty() {
+            let head = units.first().map_or(now, |unit| self.due(unit, now));
+            let wait = u64::try_from((head - now).min(LONGEST_SLEEP)).unwrap_or(0);
+            return self.look_after(Duration::from_millis(wait), cx);
+        }
+        self.stage = Stage::Delivering;
+        self.deliver(at, &due, cx);
+        self.go_on(cx);
+    }
+
+    /// Tells each target queue what is for it.
+    fn deliver(&self, at: QueueOffset, units: &[Unit], cx: &Cx<'_, Self>) {
+        let mut targets: HashMap<(Bytes, i32), Vec<SendJob>> = HashMap::new();
+        let mut order = Vec::new();
+        for (offset, unit) in (0..).map(|step| at.plus(step)).zip(units) {
+            if !self.progress.told(offset) {
+                continue;
+            }
+            match self.message(unit) {
+                Some(fields) => {
+                    let target = (fields.topic.clone(), fields.queue_id);
+                    let jobs = targets.entry(target.clone()).or_default();
+                    if jobs.is_empty() {
+                        order.push(target);
+                    }
+                    jobs.push(self.job(offset, fields, cx));
+                }
+                None => {
+                    tracing::warn!(
+                        level = self.number,
+                        offset = offset.0,
+                        "a delayed message of nowhere: dropped"
+                    );
+                    self.progress.settled(offset, true);
+                }
+            }
+        }
+        for target in order {
+            let Some(jobs) = targets.remove(&target) else { continue };
+            let (topic, queue_id) = target;
+            let address =
+                std::str::from_utf8(&topic).ok().and_then(|topic| self.queues.address(topic, queue_id).ok());
+            match address {
+                // Not taken, they say so.
+                Some(queue) => drop(queue.send(QueueMessage::Send(jobs))),
+                None => jobs.into_iter().for_each(|job| job.ack.refused(&no_such_queue())),
+            }
+        }
+    }
+
+    fn message(&self, unit: &Unit) -> Option<RecordFields> {
+        let record = self.store.log().slice(unit.physical_offset, usize::try_from(unit.size).ok()?)?;
+        let fields = RecordView::parse(&record).ok()?.fields_in(&record);
+        redirect::delivered(fields)
+    }
+
+    fn job(&self, offset: QueueOffset, fields: RecordFields, cx: &Cx<'_, Self>) -> SendJob {
+        let (progress, level, own) = (self.progress.clone(), self.number, cx.address());
+        let ack = Acknowledgement::inner(move |outcome| {
+            let is_done = match &outcome {
+                Ok(_) => true,
+                Err(refusal) if refusal.code == ResponseCode::MESSAGE_ILLEGAL => {
+                    let Refusal { remark, .. } = refusal;
+                    tracing::error!(
+                        level,
+                        offset = offset.0,
+                        remark,
+                        "a delayed message cannot be stored: dropped"
+                    );
+                    true
+                }
+                Err(_) => false,
+            };
+            if progress.settled(offset, is_done) {
+                own.complete(LevelMessage::Settled);
+            }
+        });
+        SendJob { payload: Payload::One(Box::new(fields)), waits: true, ack }
+    }
+
+    /// Once the wave is done: the next one.
+    fn go_on(&mut self, cx: &mut Cx<'_, Self>) {
+        if self.progress.is_under_way() {
+            return;
+        }
+        if self.stopping {
+            cx.stop();
+        } else if self.progress.take_failed() {
+            self.look_after(AFTER_FAILURE, cx);
+        } else {
+            self.read(cx);
+        }
+    }
+}
+
+fn no_such_queue() -> Refusal {
+    Refusal { code: ResponseCode::MESSAGE_ILLEGAL, remark: "no such queue".to_owned() }
+}
+
+impl Behaviour for Deliverer {
+    type Message = LevelMessage;
+    const KIND: &'static str = "delay-level";
+
+    fn started(&mut self, cx: &mut Cx<'_, Self>) -> Readiness {
+        // What the behaviour before has told is on its way still.
+        self.stage = Stage::Delivering;
+        self.go_on(cx);
+        Readiness::Ready
+    }
+
+    fn handle(&mut self, message: LevelMessage, cx: &mut Cx<'_, Self>) {
+        match (self.stage, message) {
+            _ if self.stopping && self.stage != Stage::Delivering => {}
+            (Stage::Sleeping | Stage::Reading, LevelMessage::Look) => self.read(cx),
+            (Stage::Reading, LevelMessage::Waiting(found)) => self.waiting(found, cx),
+            (Stage::Delivering, LevelMessage::Settled) => self.go_on(cx),
+            // A word to the behaviour before, or of a wave that was done at once.
+            _ => {}
+        }
+    }
+
+    /// What is on its way is waited for, so that what is saved afterwards is exact.
+    fn stop(&mut self, _cx: &mut Cx<'_, Self>) -> Readiness {
+        self.stopping = true;
+        if self.progress.is_under_way() { Readiness::Later } else { Readiness::Ready }
+    }
+
+    fn observe(&self) -> String {
+        format!("{:?}, next {}", self.stage, self.progress.next())
+    }
+}
