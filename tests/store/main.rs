@@ -6,6 +6,7 @@
 mod faults;
 mod inspector;
 mod manifests;
+mod measure;
 mod messages;
 mod power_cut;
 mod reach;

@@ -32,7 +32,8 @@ use crate::{
         data_version::DataVersion,
         subscription::{SubscriptionGroupConfig, SubscriptionGroupWrapper},
         topic::{
-            Perm, RETRY_PREFIX, TopicConfig, dlq_topic, is_storable, is_system_topic, retry_topic, validate_group,
+            Perm, RETRY_PREFIX, TopicConfig, dlq_topic, is_storable, is_system_topic, retry_topic,
+            validate_group,
         },
     },
     store::{StoreError, StoreOptions},
