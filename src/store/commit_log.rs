@@ -20,6 +20,8 @@ use super::watermarks::{PhysicalOffset, Watermarks};
 #[derive(Debug)]
 pub struct CommitLog {
     files: FileSequence,
+    /// Records before this were written by another process, and not looked at by this one.
+    checked: PhysicalOffset,
     watermarks: Arc<Watermarks>,
     writer: Seat,
     /// Store time of the newest record, ms; written after `appended`, so never ahead of it.
@@ -33,10 +35,17 @@ pub struct CommitLog {
 }
 
 impl CommitLog {
-    /// The log in recovered files: they end at `end`, which is also safe on the device.
-    pub(super) fn recovered(files: FileSequence, end: PhysicalOffset, last_timestamp: i64) -> Self {
+    /// The log in recovered files: they end at `end`, which is also safe on the device, and from `checked` on
+    /// every record was found whole.
+    pub(super) fn recovered(
+        files: FileSequence,
+        checked: PhysicalOffset,
+        end: PhysicalOffset,
+        last_timestamp: i64,
+    ) -> Self {
         CommitLog {
             files,
+            checked,
             watermarks: Arc::new(Watermarks::recovered(end)),
             writer: Seat::default(),
             appended_timestamp: AtomicI64::new(last_timestamp),
@@ -57,7 +66,7 @@ impl CommitLog {
         let mut files = FileSequence::open(disk, dir, file_size)?;
         let start = files.first().map_or(PhysicalOffset(0), |first| first.base());
         files.truncate_after(start)?;
-        Ok(CommitLog::recovered(files, start, 0))
+        Ok(CommitLog::recovered(files, start, start, 0))
     }
 
     /// The files: for the allocator ([`FileSequence::prepare_next`]) and the cleaner
@@ -111,6 +120,18 @@ impl CommitLog {
         let file = self.files.find(offset)?;
         let start = offset.since(file.base());
         file.slice(start..start.checked_add(len)?)
+    }
+
+    /// Whether the record of a consume queue unit may be served: no bit of it flipped since it was written, as
+    /// far as its checksums tell. Costs nothing for what this process has written, or checked at its start.
+    /// What is gone counts as whole: who slices it sees that.
+    pub fn is_whole(&self, offset: PhysicalOffset, size: usize) -> bool {
+        if offset >= self.checked {
+            return true;
+        }
+        self.slice(offset, size).is_none_or(|bytes| {
+            matches!(examine(&bytes, offset, Verify::Checksum), Found::Record(record) if record.size == size)
+        })
     }
 
     /// Up to `max` bytes from `offset` on, as far as they lie in one file and are appended: what a replica

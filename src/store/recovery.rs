@@ -50,7 +50,7 @@ pub(super) fn recover(
     let mut queues = Rebuild::open(options, find_end)?;
     let Some((first, last)) = files.first().zip(files.last()) else {
         queues.clear()?;
-        let log = CommitLog::recovered(files, PhysicalOffset(0), 0);
+        let log = CommitLog::recovered(files, PhysicalOffset(0), PhysicalOffset(0), 0);
         let report = RecoveryReport { was_abnormal, ..RecoveryReport::default() };
         return Ok((log, queues.finish(PhysicalOffset(0))?, report));
     };
@@ -113,7 +113,7 @@ pub(super) fn recover(
         file.sync(0..file.published())?;
     }
     let table = queues.finish(min)?;
-    Ok((CommitLog::recovered(files, end, last_timestamp), table, report))
+    Ok((CommitLog::recovered(files, start, end, last_timestamp), table, report))
 }
 
 /// When the file's first record was stored, ms.

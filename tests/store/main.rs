@@ -6,7 +6,9 @@
 mod faults;
 mod inspector;
 mod manifests;
+mod measure;
 mod messages;
 mod power_cut;
+mod reach;
 mod torn;
 mod traps;

@@ -245,6 +245,10 @@ impl Disk for PowerCutDisk {
     fn open(&self, path: &Path) -> io::Result<File> {
         LocalDisk.open(path)
     }
+    fn write_at(&self, _path: &Path, file: &File, bytes: &[u8], at: u64) -> io::Result<()> {
+        self.may_cut();
+        file.write_all_at(bytes, at)
+    }
     fn reserve(&self, _path: &Path, _file: &File, _range: Range<u64>) -> io::Result<()> {
         Ok(())
     }
