@@ -230,11 +230,16 @@ config! {
     /// Refuse transactional messages.
     reject_transaction_message "rejectTransactionMessage": bool = false, Any, Live;
     /// Ask a producer about a half message from this age on.
-    transaction_time_out "transactionTimeOut": Millis = Millis(6000), Between(0, INT_MAX), NotYet;
+    transaction_time_out "transactionTimeOut": Millis = Millis(6000), Between(0, INT_MAX), Live;
     /// Discard a half message after asking this often.
-    transaction_check_max "transactionCheckMax": u32 = 15, Between(1, INT_MAX), NotYet;
+    transaction_check_max "transactionCheckMax": u32 = 15, Between(1, INT_MAX), Live;
     /// How often to look for half messages.
-    transaction_check_interval "transactionCheckInterval": Millis = Millis(30_000), Between(1, INT_MAX), NotYet;
+    transaction_check_interval "transactionCheckInterval": Millis = Millis(30_000), Between(1, INT_MAX), Live;
+
+    /// Write down which half messages have ended at least this often.
+    transaction_op_batch_interval "transactionOpBatchInterval": Millis = Millis(3000), Between(1, INT_MAX), Live;
+    /// Write it down earlier from about this length of the text on.
+    transaction_op_msg_max_size "transactionOpMsgMaxSize": Bytes = Bytes(4096), Between(16, 1 << 20), Live;
 
     section "Timer messages";
 

@@ -19,3 +19,4 @@ mod replies;
 mod retention;
 mod retries;
 mod sync_flush;
+mod transactions;

@@ -69,7 +69,7 @@ pub struct Broker {
     /// Who it is.
     pub identity: Identity,
     /// How it is set up.
-    pub config: Live<BrokerConfig>,
+    pub config: Arc<Live<BrokerConfig>>,
     /// What its answers to sends have in common.
     pub origin: Arc<Origin>,
     /// Its files.

@@ -7,8 +7,13 @@ use crate::{
     actors::{
         live,
         remoting::{Peer, Request, Service},
+        store::Refusal,
     },
-    protocol::codes::RequestCode,
+    protocol::{
+        codes::{RequestCode, ResponseCode},
+        header::Header,
+        requests::transaction::EndTransactionRequest,
+    },
 };
 
 /// The broker as its connections see it.
@@ -31,6 +36,7 @@ impl Service for BrokerService {
                 }
                 RequestCode::QUERY_MESSAGE => query::serve(broker, request),
                 RequestCode::CONSUMER_SEND_MSG_BACK => send_back::serve(broker, request),
+                RequestCode::END_TRANSACTION => end_transaction(broker, request),
                 RequestCode::SEND_REPLY_MESSAGE | RequestCode::SEND_REPLY_MESSAGE_V2 => {
                     reply::serve(broker, request);
                 }
@@ -47,4 +53,23 @@ impl Service for BrokerService {
     fn closed(&self, peer: &Arc<Peer>) {
         self.0.groups.closed(peer);
     }
+}
+
+fn end_transaction(broker: &Arc<Broker>, request: Request) {
+    let Request { header, reply, .. } = request;
+    match EndTransactionRequest::from_fields(&header.fields) {
+        Ok(asked) => broker.delivery.transactions.end(&asked, broker.clock.now(), move |ended| match ended {
+            Ok(()) => reply.ok(),
+            Err(Refusal { code, remark }) => {
+                // Most producers do not wait for an answer.
+                tracing::warn!(group = asked_group(&header), remark, "a transaction is not ended");
+                reply.refuse(code, &remark);
+            }
+        }),
+        Err(error) => reply.refuse(ResponseCode::SYSTEM_ERROR, &error.to_string()),
+    }
+}
+
+fn asked_group(header: &Header) -> &str {
+    header.fields.get("producerGroup").unwrap_or_default()
 }

@@ -208,9 +208,19 @@ impl OpenBroker {
             }
         })?;
         let groups = groups::grow(parent, control, background, &config, &store, &topics)?;
-        let delivery = delivery::grow(parent, &threads.store, &config, &store, &stored.queues)?;
-        let known = topics.clone();
         let settings = registration_settings(&config, &identity);
+        let (added_properties, origin) = (added_properties(&config), origin(&config, &identity));
+        let config = Arc::new(Live::new(config));
+        let parts = delivery::Parts {
+            store: &store,
+            queues: &stored.queues,
+            topics: &topics,
+            groups: &groups,
+            config: &config,
+            identity: &identity,
+        };
+        let delivery = delivery::grow(parent, &threads.store, &parts)?;
+        let known = topics.clone();
         let register = registration::grow(parent, control, settings, move || {
             let version = known.version();
             RegistrationData { topics: wrapper(known.table().into_values(), version) }
@@ -219,16 +229,12 @@ impl OpenBroker {
         let _ = registration.set(register.clone());
         let clock = parent.clock().clone();
         let broker = Arc::new(Broker {
-            origin: Arc::new(Origin {
-                store_host: identity.address,
-                region: config.region_id.clone(),
-                trace_on: config.trace_on,
-            }),
-            added_properties: added_properties(&config),
+            origin: Arc::new(origin),
+            added_properties,
             unique_ids: UniqueIds::new(identity.address.ip(), std::process::id(), fastrand::u32(..)),
             started: clock.now(),
             identity,
-            config: Live::new(config),
+            config,
             store,
             topics,
             queues: stored.queues.clone(),
@@ -329,6 +335,10 @@ fn wrapper(
         data_version,
         ..TopicConfigSerializeWrapper::default()
     }
+}
+
+fn origin(config: &BrokerConfig, identity: &Identity) -> Origin {
+    Origin { store_host: identity.address, region: config.region_id.clone(), trace_on: config.trace_on }
 }
 
 fn added_properties(config: &BrokerConfig) -> Bytes {

@@ -1,12 +1,14 @@
 //! What a broker delivers by itself, later than it was sent.
 //!
-//! One for one: an actor per delay level, and one that saves how far they are. Their progress outlives them,
-//! so that a crash delivers nothing twice.
+//! One for one: an actor per delay level, and one that saves how far they are; one that asks how transactions
+//! ended, and one that writes down which have. What they know outlives them, so that a crash delivers nothing
+//! twice.
 
 mod keeper;
 mod level;
 mod progress;
 pub(crate) mod redirect;
+mod transactions;
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -14,15 +16,18 @@ use self::{
     keeper::Keeper,
     level::{Deliverer, Stage},
     progress::Progress,
+    transactions::Transactions,
 };
+
+pub use transactions::Parts;
+
 use crate::{
     actors::{
-        store::{Queues, StoreThreads},
+        store::StoreThreads,
         supervision::{Branch, Clock, Millis, Spec, Strategy},
     },
-    config::BrokerConfig,
     protocol::{offsets::DelayOffsets, topic},
-    store::{Store, StoreError},
+    store::StoreError,
 };
 
 /// How long an actor here may wait for what is on its way when it is stopped.
@@ -31,24 +36,21 @@ const SHUTDOWN: Duration = Duration::from_secs(10);
 /// What a broker delivers by itself. Cheap to clone.
 #[derive(Clone)]
 pub struct Delivery {
+    pub(crate) transactions: Transactions,
     progress: Arc<Progress>,
     /// Delay levels that are configured.
     levels: usize,
     clock: Clock,
 }
 
-/// Reads how far the levels are and grows the branch `delivery` below `parent`, which must stand behind the
-/// store.
+/// Reads how far the levels are, and what transactions are open, and grows the branch `delivery` below `parent`, which must
+/// stand behind the store and the groups.
 ///
 /// # Errors
 /// When a file is there and cannot be read.
-pub fn grow(
-    parent: &Branch,
-    threads: &StoreThreads,
-    config: &BrokerConfig,
-    store: &Arc<Store>,
-    queues: &Queues,
-) -> Result<Delivery, StoreError> {
+pub fn grow(parent: &Branch, threads: &StoreThreads, parts: &Parts<'_>) -> Result<Delivery, StoreError> {
+    let Parts { store, queues, .. } = *parts;
+    let config = parts.config.get();
     let clock = parent.clock().clone();
     let delays = config.message_delay_level.delays();
     // A level that is configured no more may hold messages still.
@@ -83,7 +85,8 @@ pub fn grow(
             })
         });
     }
-    Ok(Delivery { progress, levels, clock })
+    let transactions = transactions::grow(&branch, threads, parts, levels)?;
+    Ok(Delivery { transactions, progress, levels, clock })
 }
 
 impl Delivery {

@@ -163,7 +163,13 @@ impl Progress {
             *version = version.next(now, 0);
             self.counted.store(steps, Ordering::Relaxed);
         }
-        let offset_table = (1..).zip(self.levels.iter().map(|level| level.next().0)).collect();
+        // As in RocketMQ, only levels that have ever had a message.
+        let has_had = |number: i32| {
+            let queue = self.store.queues().get(topic::SCHEDULE, number - 1);
+            queue.is_some_and(|queue| queue.next_offset().0 > 0)
+        };
+        let offsets = (1..).zip(self.levels.iter().map(|level| level.next().0));
+        let offset_table = offsets.filter(|(number, next)| *next > 0 || has_had(*number)).collect();
         DelayOffsets { data_version: *version, offset_table }
     }
 

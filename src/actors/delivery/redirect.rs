@@ -72,7 +72,9 @@ fn aside(fields: &RecordFields, system: &str) -> PropertyText {
 
 /// The half of a transaction, as an ordinary message of the half topic.
 pub(crate) fn as_half(fields: RecordFields, producer_group: &str) -> RecordFields {
-    let mut properties = aside(&fields, topic::TRANS_HALF);
+    // What only copies of it may say.
+    let names = [name::TRAN_PREPARED_QUEUE_OFFSET, name::TRANSACTION_CHECK_TIMES];
+    let mut properties = aside(&fields, topic::TRANS_HALF).without(&names);
     if let Some(key) = properties.get(name::UNIQ_KEY).map(Bytes::copy_from_slice) {
         properties = properties.without(&[name::TRANSACTION_ID]).with(property(name::TRANSACTION_ID, key));
     }

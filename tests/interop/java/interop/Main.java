@@ -50,7 +50,7 @@ public final class Main {
 
     private static void list(Map<String, Method> scenarios) {
         for (Setup setup : Setup.values()) {
-            say("setup", setup.name(), setup.nameservers, String.join(" ", setup.brokerKeys));
+            say("setup", setup.name(), setup.nameservers, String.join("|", setup.brokerKeys));
         }
         scenarios.forEach((name, method) -> {
             Scenario scenario = method.getAnnotation(Scenario.class);

@@ -22,6 +22,8 @@ import org.apache.rocketmq.client.exception.MQClientException;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
 import org.apache.rocketmq.client.producer.SendResult;
 import org.apache.rocketmq.client.producer.SendStatus;
+import org.apache.rocketmq.client.producer.TransactionListener;
+import org.apache.rocketmq.client.producer.TransactionMQProducer;
 import org.apache.rocketmq.common.TopicConfig;
 import org.apache.rocketmq.common.consumer.ConsumeFromWhere;
 import org.apache.rocketmq.common.message.Message;
@@ -143,20 +145,43 @@ public final class Scene implements AutoCloseable {
         return made;
     }
 
+    public TransactionMQProducer transactions(String group, TransactionListener listener) throws MQClientException {
+        TransactionMQProducer made = configure(new TransactionMQProducer(group));
+        made.setSendMsgTimeout(10_000);
+        made.setTransactionListener(listener);
+        made.start();
+        closing.push(made::shutdown);
+        return made;
+    }
+
     /** A push consumer of a new group, from the first message on. */
     public Inbox consume(String topic, String expression) throws MQClientException {
         return consume(name("group" + serial++), topic, expression, c -> { });
     }
 
     public Inbox consume(String group, String topic, String expression, Consumer<DefaultMQPushConsumer> options) throws MQClientException {
-        DefaultMQPushConsumer made = configure(new DefaultMQPushConsumer(group));
-        made.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
-        options.accept(made);
-        made.subscribe(topic, expression);
+        DefaultMQPushConsumer made = pushConsumer(group, topic, expression, options);
         Inbox inbox = new Inbox(made);
         made.start();
         closing.push(made::shutdown);
         return inbox;
+    }
+
+    /** A push consumer with a listener of its own. */
+    public DefaultMQPushConsumer listen(String group, String topic, Consumer<DefaultMQPushConsumer> options) throws MQClientException {
+        DefaultMQPushConsumer made = pushConsumer(group, topic, "*", options);
+        made.start();
+        closing.push(made::shutdown);
+        return made;
+    }
+
+    private DefaultMQPushConsumer pushConsumer(String group, String topic, String expression, Consumer<DefaultMQPushConsumer> options)
+        throws MQClientException {
+        DefaultMQPushConsumer made = configure(new DefaultMQPushConsumer(group));
+        made.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
+        options.accept(made);
+        made.subscribe(topic, expression);
+        return made;
     }
 
     /** The scenario's pull consumer. */

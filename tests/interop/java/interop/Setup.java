@@ -6,6 +6,10 @@ public enum Setup {
     NO_AUTO_CREATE(1, "autoCreateTopicEnable=false"),
     /** Commit log files of 1 MiB and consume queue files of 1,000 entries: a few messages fill several. */
     SMALL_FILES(1, "autoCreateTopicEnable=true", "mappedFileSizeCommitLog=1048576", "mappedFileSizeConsumeQueue=20000"),
+    /** The levels of the first retries, 3 to 6, are a second long. */
+    SHORT_LEVELS(1, "autoCreateTopicEnable=true", "messageDelayLevel=1s 1s 1s 1s 1s 1s 10s"),
+    /** Producers are asked about half messages after a second, every second. */
+    EARLY_CHECKS(1, "autoCreateTopicEnable=true", "transactionTimeOut=1000", "transactionCheckInterval=1000"),
     TWO_NAMESERVERS(2, "autoCreateTopicEnable=true");
 
     public final int nameservers;
