@@ -112,6 +112,7 @@ impl Pending {
             self.first = end;
             self.units.resize(at.since(end), Unit::FILLER);
         }
+        self.queue.release();
         Ok(())
     }
 }
@@ -234,7 +235,10 @@ impl<'a> Rebuild<'a> {
         let pending = self.pending(entry.topic, entry.queue_id)?;
         if entry.queue_offset != pending.next() {
             pending.write()?;
-            match place(&mut pending.queue, &entry, log, rules)? {
+            let place = place(&mut pending.queue, &entry, log, rules)?;
+            // All queues may come by before one is written.
+            pending.queue.release();
+            match place {
                 Place::Here => pending.first = entry.queue_offset,
                 Place::Behind if from_start => pending.skip_to(entry.queue_offset, log.min)?,
                 Place::Behind => self.misses_earlier = true,

@@ -22,6 +22,3 @@ pub mod verify;
 
 /// How far a long piece of work is: bytes done, bytes in all.
 pub type Progress<'a> = dyn FnMut(u64, u64) + 'a;
-
-#[cfg(test)]
-mod tests;
