@@ -256,6 +256,10 @@ impl Disk for PowerCutDisk {
         self.may_cut();
         LocalDisk.zero(path, file, range)
     }
+    fn clear(&self, path: &Path, file: &File, range: Range<u64>) -> io::Result<()> {
+        self.may_cut();
+        LocalDisk.clear(path, file, range)
+    }
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.may_cut();
         let mut device = self.device.lock().unwrap();
