@@ -283,7 +283,7 @@ impl<'a> Rebuild<'a> {
     pub(super) fn cut(&mut self, files: &FileSequence, end: PhysicalOffset) -> Result<bool, StoreError> {
         let log = LogView { min: files.first().map_or(end, |first| first.base()), files: Some(files) };
         let extent = files.last().map_or(end, |last| last.end());
-        let rules = &self.options.rules;
+        let (from_start, rules) = (self.from_start, &self.options.rules);
         let mut is_trusted = true;
         self.each(|topic, queue_id, pending| {
             let queue = &mut pending.queue;
@@ -300,7 +300,14 @@ impl<'a> Rebuild<'a> {
             }
             let last = QueueOffset(queue.max_offset().0 - 1);
             let unit = queue.unit(last)?.filter(|unit| !unit.is_filler() && unit.physical_offset >= log.min);
-            is_trusted &= unit.is_none_or(|unit| belongs(last, unit));
+            if unit.is_none_or(|unit| belongs(last, unit)) {
+                return Ok(());
+            }
+            if from_start && pending.seen.is_none() {
+                // All of the log has gone by without a message for it: what it says is from before a cut.
+                return queue.truncate_to_log(log.min);
+            }
+            is_trusted = false;
             Ok(())
         })?;
         Ok(is_trusted)

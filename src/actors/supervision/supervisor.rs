@@ -110,7 +110,7 @@ impl Supervisor {
         }
         let Some(wait) = self.grant(&cell, cx.clock().now()) else {
             if self.strategy() == Strategy::Dynamic {
-                return self.give_up_on(&cell, &reason, cx);
+                return self.give_up_on(&cell, reason, cx);
             }
             let budget = cell.spec().budget;
             let text = format!(
