@@ -483,10 +483,9 @@ impl ConsumeQueue {
         if let Some(&last) = self.bases.back() {
             let path = self.files.dir.join(file_name(last));
             let size = self.files.file_size as u64;
-            // Cutting and stretching again leaves a hole, which takes no space.
-            let file = self.file(last)?;
-            file.set_len((position - last) as u64)
-                .and_then(|()| file.set_len(size))
+            // Never shorter for a moment: who is killed in it leaves a file that no start accepts.
+            let disk = self.files.disk.clone();
+            disk.clear(&path, self.file(last)?, (position - last) as u64..size)
                 .map_err(StoreError::io("cut", &path))?;
             self.state.mark_dirty(QueueOffset(kept.0.saturating_sub(1).max(0)));
         }

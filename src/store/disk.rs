@@ -73,6 +73,11 @@ pub trait Disk: fmt::Debug + Send + Sync {
     fn reserve(&self, path: &Path, file: &File, range: Range<u64>) -> io::Result<()>;
     /// Makes a range read as zeros and reserves its space.
     fn zero(&self, path: &Path, file: &File, range: Range<u64>) -> io::Result<()>;
+    /// Makes a range read as zeros and gives back its space, where the file system can. The file keeps its size
+    /// at every moment.
+    fn clear(&self, _path: &Path, file: &File, range: Range<u64>) -> io::Result<()> {
+        clear(file, range)
+    }
     /// Replaces `to` by `from`.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Removes a file.
@@ -206,6 +211,17 @@ fn reserve(file: &File, range: Range<u64>) -> io::Result<()> {
     }
 }
 
+fn clear(file: &File, range: Range<u64>) -> io::Result<()> {
+    if range.is_empty() {
+        return Ok(());
+    }
+    let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+    match rustix::fs::fallocate(file, flags, range.start, range.end - range.start) {
+        Err(errno) if is_unsupported(errno) => write_zeros_over_data(file, range),
+        other => Ok(other?),
+    }
+}
+
 const CHUNK: usize = 1 << 20;
 
 fn write_zeros(file: &File, range: Range<u64>) -> io::Result<()> {
@@ -251,6 +267,22 @@ mod tests {
         let metadata = file.metadata().unwrap();
         assert_eq!(metadata.len(), 1 << 16);
         assert!(metadata.blocks() * 512 >= 1 << 16);
+    }
+
+    #[test]
+    fn a_cleared_range_reads_as_zeros_and_takes_no_space() {
+        use std::os::unix::fs::MetadataExt;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        fs::write(&path, vec![7u8; 1 << 20]).unwrap();
+        let file = LocalDisk.open(&path).unwrap();
+        file.sync_all().unwrap();
+        LocalDisk.clear(&path, &file, 100..1 << 20).unwrap();
+        let bytes = fs::read(&path).unwrap();
+        assert!(bytes.len() == 1 << 20 && bytes[..100] == [7; 100] && bytes[100..].iter().all(|b| *b == 0));
+        assert!(file.metadata().unwrap().blocks() * 512 < 1 << 19);
+        write_zeros_over_data(&file, 10..100).unwrap();
+        assert_eq!(fs::read(&path).unwrap()[..11], [7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 0]);
     }
 
     #[test]

@@ -258,6 +258,10 @@ impl Disk for PowerCutDisk {
         self.may_cut();
         LocalDisk.zero(path, file, range)
     }
+    fn clear(&self, path: &Path, file: &File, range: Range<u64>) -> io::Result<()> {
+        self.may_cut();
+        LocalDisk.clear(path, file, range)
+    }
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.may_cut();
         let mut device = self.device.lock().unwrap();
@@ -422,10 +426,13 @@ fn nothing_that_was_safe_is_lost_whenever_the_power_is_cut() {
     println!("{} power cuts in {:.0} s", cuts.load(Ordering::Relaxed), began.elapsed().as_secs_f64());
 }
 
+/// Seeds of lives that found a bug.
+const ONCE_FAILED: &[u64] = &[2_689_367_497];
+
 #[test]
 fn lives_that_once_failed_do_not_fail_again() {
     // A queue whose cut was itself cut off pointed to another queue's message.
-    for seed in [2_689_367_497, 2_689_367_514] {
-        live(seed, &Arc::default());
+    for seed in ONCE_FAILED {
+        live(*seed, &Arc::default());
     }
 }
