@@ -106,32 +106,38 @@ fn log(broker: &Broker, put: &mut dyn FnMut(&str, &dyn Display)) {
 fn disks(broker: &Broker, put: &mut dyn FnMut(&str, &dyn Display)) {
     let config = broker.config.get();
     let log_dir = config.commit_log_dir();
-    let Disk { total, free } = Disk::of(&log_dir);
-    let ratio = Disk { total, free }.used();
-    put("commitLogDirCapacity", &format!("Total : {}, Free : {}.", readable(total), readable(free)));
+    let disk = Disk::of(&log_dir);
+    let ratio = disk.used_share();
+    put(
+        "commitLogDirCapacity",
+        &format!("Total : {}, Free : {}.", readable(disk.total), readable(disk.free)),
+    );
     put("commitLogDiskRatio", &ratio);
     put(&format!("commitLogDiskRatio_{}", log_dir.display()), &ratio);
-    put("consumeQueueDiskRatio", &Disk::of(&config.store_path_root_dir).used());
+    put("consumeQueueDiskRatio", &Disk::of(&config.store_path_root_dir).used_share());
 }
 
 /// The file system that a directory is on, in bytes.
 struct Disk {
     total: u64,
+    used: u64,
+    /// What may still be used, which can be less than what is not used.
     free: u64,
 }
 
 impl Disk {
     /// Zero where the system does not say.
     fn of(dir: &Path) -> Self {
-        rustix::fs::statvfs(dir).map_or(Self { total: 0, free: 0 }, |disk| Self {
+        rustix::fs::statvfs(dir).map_or(Self { total: 0, used: 0, free: 0 }, |disk| Self {
             total: disk.f_blocks.saturating_mul(disk.f_frsize),
+            used: disk.f_blocks.saturating_sub(disk.f_bfree).saturating_mul(disk.f_frsize),
             free: disk.f_bavail.saturating_mul(disk.f_frsize),
         })
     }
 
-    /// The used share.
-    fn used(&self) -> f64 {
-        if self.total == 0 { -1.0 } else { 1.0 - self.free as f64 / self.total as f64 }
+    /// The used share of what may be used, as RocketMQ counts it.
+    fn used_share(&self) -> f64 {
+        if self.total == 0 { -1.0 } else { self.used as f64 / (self.used + self.free).max(1) as f64 }
     }
 }
 
