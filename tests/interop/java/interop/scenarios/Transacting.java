@@ -54,7 +54,8 @@ final class Transacting {
         }
         Check.eventually(Duration.ofSeconds(40), "times asked", () -> asked.values().stream().mapToInt(AtomicInteger::get).sum(), n -> n >= 6);
         inbox.expect(List.of("yes"));
-        Check.steady(Duration.ofSeconds(4), "bodies", List.of("yes"), inbox::bodies);
+        // RocketMQ may ask again before it has written down the end, and then commits twice; never what was rolled back.
+        Check.steady(Duration.ofSeconds(4), "no was seen", false, () -> inbox.bodies().contains("no"));
     }
 
     @Scenario(on = Setup.EARLY_CHECKS)
