@@ -52,6 +52,12 @@ public final class Inbox {
         Check.steady(Duration.ofMillis(200), "bodies consumed", sorted, this::bodies);
     }
 
+    /** Waits for each of these bodies, and that nothing else comes; RocketMQ may commit one transaction twice. */
+    public void expectAtLeastOnce(Set<String> bodies) throws Exception {
+        Check.eventually(Duration.ofSeconds(20), "bodies consumed", () -> Set.copyOf(bodies()), seen -> seen.containsAll(bodies));
+        Check.steady(Duration.ofMillis(200), "bodies consumed", bodies, () -> Set.copyOf(bodies()));
+    }
+
     /** Stops the consumer: it commits its offsets and leaves the group. */
     public void close() {
         consumer.shutdown();

@@ -3,6 +3,7 @@ package interop.scenarios;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Function;
@@ -53,7 +54,7 @@ final class Transacting {
             Scene.stored(producer.sendMessageInTransaction(new Message(topic, Scene.bytes(body)), null));
         }
         Check.eventually(Duration.ofSeconds(40), "times asked", () -> asked.values().stream().mapToInt(AtomicInteger::get).sum(), n -> n >= 6);
-        inbox.expect(List.of("yes"));
+        inbox.expectAtLeastOnce(Set.of("yes"));
         // RocketMQ may ask again before it has written down the end, and then commits twice; never what was rolled back.
         Check.steady(Duration.ofSeconds(4), "no was seen", false, () -> inbox.bodies().contains("no"));
     }
@@ -68,7 +69,7 @@ final class Transacting {
         TransactionMQProducer second = it.transactions(group, listener(body -> LocalTransactionState.UNKNOW, body -> LocalTransactionState.COMMIT_MESSAGE));
         // It is known to the broker once it has sent something, or with its next heartbeat.
         Scene.stored(second.send(new Message(topic, Scene.bytes("plain"))));
-        it.consume(topic, "*").expect(List.of("orphan", "plain"));
+        it.consume(topic, "*").expectAtLeastOnce(Set.of("orphan", "plain"));
     }
 
     private static TransactionListener listener(
