@@ -35,7 +35,9 @@ const MAX_FOUND: i32 = 64;
 ///
 /// ```
 /// use castmq::client::Topic;
-/// let topic = Topic::new("orders").queues(4).ordered();
+/// use castmq::protocol::topic::Perm;
+/// let topic = Topic::new("orders").queues(4).ordered().attributes("+message.type=FIFO");
+/// let closed = Topic::new("orders").perm(Perm::READ);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Topic {
@@ -83,7 +85,24 @@ impl Topic {
 /// use castmq::client::Topic;
 /// let admin = client.admin();
 /// admin.create_topic(Topic::new("orders").queues(4)).await?;
-/// println!("{:?}", admin.route("orders").await?.queue_datas);
+/// println!("{:?} of {:?}", admin.route("orders").await?.queue_datas, admin.topics().await?);
+/// println!("read by {:?}", admin.groups_of("orders").await?);
+/// for (queue, progress) in admin.consume_stats("billing", "orders").await?.offset_table {
+///     println!("{queue:?}: {progress:?} within {:?}", admin.extent(&queue).await?);
+/// }
+/// for message in admin.find("orders", "42").await? {
+///     println!("{:?}", admin.message(&message.offset_id()).await?.body());
+/// }
+/// admin.reset_offsets("billing", "orders", 0, true).await?;
+///
+/// let broker = "10.0.0.7:10911";
+/// println!("{:?}", admin.producers(broker, "shop").await?);
+/// for member in admin.consumers(broker, "billing").await?.connection_set {
+///     println!("{}", admin.running_info(broker, "billing", &member.client_id).await?);
+///     println!("{}", admin.consume_directly("billing", &member.client_id, "0A00000700002A9F0000000000000040").await?);
+/// }
+/// admin.create_group(&castmq::protocol::subscription::SubscriptionGroupConfig::new("billing")).await?;
+/// admin.delete_group("billing", true).await?;
 /// # Ok(()) }
 /// ```
 #[derive(Clone, Debug)]

@@ -17,10 +17,15 @@ const NAMESERVER_PORT: u16 = 9876;
 /// ```no_run
 /// # async fn f() -> Result<(), castmq::client::Error> {
 /// use std::time::Duration;
-/// use castmq::client::Client;
+/// use castmq::client::{Client, Credentials};
 ///
 /// let client = Client::builder()
 ///     .nameservers(["ns-a:9876", "ns-b:9876"])
+///     .instance_name("billing-1")
+///     .credentials(Credentials::new("alice", "secret"))
+///     .connect_timeout(Duration::from_secs(1))
+///     .route_interval(Duration::from_secs(10))
+///     .heartbeat_interval(Duration::from_secs(10))
 ///     .request_timeout(Duration::from_secs(5))
 ///     .await?;
 /// # Ok(()) }
@@ -35,6 +40,9 @@ pub struct ClientBuilder {
     pub(super) request_timeout: Duration,
     pub(super) route_interval: Duration,
     pub(super) heartbeat_interval: Duration,
+    pub(super) trace_topic: Option<String>,
+    #[cfg(feature = "tls")]
+    pub(super) tls: Option<super::Tls>,
 }
 
 impl Default for ClientBuilder {
@@ -47,6 +55,9 @@ impl Default for ClientBuilder {
             request_timeout: Duration::from_secs(3),
             route_interval: Duration::from_secs(30),
             heartbeat_interval: Duration::from_secs(30),
+            trace_topic: None,
+            #[cfg(feature = "tls")]
+            tls: None,
         }
     }
 }
@@ -76,6 +87,18 @@ impl ClientBuilder {
     /// Signs every request.
     pub fn credentials(self, credentials: Credentials) -> Self {
         Self { credentials: Some(credentials), ..self }
+    }
+
+    /// Encrypts every connection.
+    #[cfg(feature = "tls")]
+    pub fn tls(self, tls: super::Tls) -> Self {
+        Self { tls: Some(tls), ..self }
+    }
+
+    /// Tells this topic, mostly [`TRACE_TOPIC`](super::TRACE_TOPIC), what becomes of every message that this client
+    /// sends or consumes (not of those that a lite consumer polls), unless their broker wants no traces.
+    pub fn trace(self, topic: impl Into<String>) -> Self {
+        Self { trace_topic: Some(topic.into()), ..self }
     }
 
     /// How long a connection may take, 3 s by default.

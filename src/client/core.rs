@@ -19,6 +19,7 @@ use super::{
     net::Pool,
     routes::Routes,
     task::Task,
+    trace::{self, Tracer},
 };
 use crate::protocol::{
     codes::{RequestCode, ResponseCode},
@@ -43,6 +44,7 @@ pub(super) struct Core {
     pub(super) pool: Pool,
     pub(super) routes: Routes,
     pub(super) unique_ids: UniqueIds,
+    pub(super) tracer: Option<Tracer>,
     groups: Mutex<Groups>,
     pub(super) replies: super::inbound::Replies,
     tasks: Mutex<Vec<Task>>,
@@ -83,7 +85,8 @@ pub(super) trait Questions: std::fmt::Debug + Send + Sync {
 impl Core {
     pub(super) async fn open(builder: ClientBuilder) -> Result<Arc<Self>> {
         let (inbound, asked) = mpsc::channel(INBOUND);
-        let pool = Pool::new(builder.connect_timeout, builder.credentials, inbound);
+        let pool = Pool::new(&builder, inbound);
+        let (tracer, records) = builder.trace_topic.map(Tracer::new).unzip();
         let host = reachable_host(&pool, &builder.nameservers).await?;
         let process = std::process::id();
         let instance = builder.instance_name.unwrap_or_else(|| format!("{process}#{}", nanos()));
@@ -94,6 +97,7 @@ impl Core {
             routes: Routes::new(builder.nameservers, builder.request_timeout),
             unique_ids: UniqueIds::new(host, process, fastrand::u32(..)),
             pool,
+            tracer,
             groups: Mutex::default(),
             replies: Default::default(),
             tasks: Mutex::default(),
@@ -102,8 +106,12 @@ impl Core {
         *core.tasks.lock().unwrap_or_else(PoisonError::into_inner) = vec![
             Task::spawn(keep_routes(weak.clone(), builder.route_interval)),
             Task::spawn(keep_alive(weak.clone(), builder.heartbeat_interval)),
-            Task::spawn(inbound::serve(weak, asked)),
+            Task::spawn(inbound::serve(weak.clone(), asked)),
         ];
+        if let Some(records) = records {
+            let mut tasks = core.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+            tasks.push(Task::spawn(trace::run(weak, records)));
+        }
         info!(client_id = core.client_id, "client started");
         Ok(core)
     }

@@ -9,6 +9,18 @@ use crate::protocol::{
 };
 
 /// Why something that the client was asked to do did not happen.
+///
+/// ```no_run
+/// # async fn f(producer: castmq::client::Producer) {
+/// use castmq::client::{Error, Message, ResponseCode};
+/// match producer.send(Message::new("orders", "new")).await {
+///     Ok(receipt) => println!("{}", receipt.message_id),
+///     Err(error) if error.code() == Some(ResponseCode::NO_PERMISSION) => eprintln!("ask for it: {error}"),
+///     Err(error) if error.is_retryable() => eprintln!("later: {error}"),
+///     Err(error) => eprintln!("never: {error}"),
+/// }
+/// # }
+/// ```
 #[derive(Clone, Debug, Error)]
 #[non_exhaustive]
 pub enum Error {

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 use tracing::debug;
 
-use super::{ReceivedMessage, core::Core, net::Inbound, received};
+use super::{ReceivedMessage, compression::decompressed, core::Core, net::Inbound, received};
 use crate::protocol::{
     codes::{RequestCode, ResponseCode},
     json,
@@ -155,6 +155,6 @@ fn reply_arrived(core: &Core, asked: &Inbound) -> Option<Served> {
     let properties = request.properties?;
     let waiting = core.replies.take(properties::get_str(properties.as_bytes(), name::CORRELATION_ID)?)?;
     let flag = SysFlag(request.sys_flag);
-    let (body, _) = received::inflate(asked.frame.body.clone(), flag);
+    let (body, _) = decompressed(asked.frame.body.clone(), flag);
     waiting.send(body).ok().map(|()| done())
 }

@@ -37,6 +37,7 @@ pub enum Delay {
 /// ```
 /// use castmq::client::Message;
 /// let message = Message::new("orders", r#"{"id":42}"#).tag("new").key("42").property("shop", "berlin");
+/// let message = message.flag(7).without_waiting();
 /// assert_eq!(message.topic(), "orders");
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,6 +117,11 @@ impl Message {
 
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.properties.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Its keys, apart by blanks.
+    pub(super) fn keys(&self) -> &str {
+        &self.keys
     }
 
     pub(super) fn body_len(&self) -> usize {

@@ -30,6 +30,7 @@
 mod admin;
 mod builder;
 mod calls;
+mod compression;
 mod consumer;
 mod core;
 mod error;
@@ -41,6 +42,7 @@ mod received;
 mod route;
 mod routes;
 mod task;
+mod trace;
 
 use std::{
     sync::Arc,
@@ -49,6 +51,7 @@ use std::{
 
 pub use admin::{Admin, Topic};
 pub use builder::ClientBuilder;
+pub use compression::Compression;
 pub use consumer::{
     Allocation, Deliveries, Delivery, Filter, Limits, LiteConsumer, LiteConsumerBuilder, Outcome,
     PushConsumer, PushConsumerBuilder, Seek, Start,
@@ -56,11 +59,14 @@ pub use consumer::{
 pub use error::{Error, Result};
 pub use message::{Delay, Message};
 pub use net::Credentials;
+#[cfg(feature = "tls")]
+pub use net::Tls;
 pub use producer::{
     Producer, ProducerBuilder, Receipt, Request, SendStatus, Sending, TransactionListener,
     TransactionProducer, TransactionState,
 };
 pub use received::ReceivedMessage;
+pub use trace::TRACE_TOPIC;
 
 pub use crate::protocol::{codes::ResponseCode, message::MessageQueue};
 

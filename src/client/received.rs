@@ -1,27 +1,34 @@
 //! Messages that came from a broker.
 
 use std::{
-    io::Read,
     net::SocketAddr,
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use bytes::Bytes;
-use tracing::warn;
 
+use super::compression::decompressed;
 use crate::protocol::{
     message::MessageQueue,
     properties::{self, name},
     record::{RecordError, RecordView, records},
-    sys_flag::{Compression, SysFlag},
+    sys_flag::SysFlag,
     topic::RETRY_PREFIX,
 };
 
-/// What a compressed body may grow to: a broker takes 4 MiB, and text shrinks to a tenth.
-const MAX_INFLATED: u64 = 64 << 20;
-
 /// A message as a consumer gets it. Clones share it.
+///
+/// ```no_run
+/// # fn f(message: castmq::client::ReceivedMessage) {
+/// let keys: Vec<&str> = message.keys().collect();
+/// println!("{} in {} with {keys:?}, sent at {:?} by {}", message.id(), message.topic(), message.born_at(), message.born_host());
+/// println!("{} at {} of {:?}", message.offset_id(), message.queue_offset(), message.queue());
+/// println!("{} of {} since {:?}", message.physical_offset(), message.store_host(), message.stored_at());
+/// println!("{:?}, try {}", message.properties().collect::<Vec<_>>(), message.reconsume_times() + 1);
+/// assert!(message.flag() == 0 && !message.is_compressed());
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct ReceivedMessage {
     parts: Arc<Parts>,
@@ -65,7 +72,7 @@ impl ReceivedMessage {
         self.parts.physical_offset
     }
 
-    /// The body, inflated.
+    /// The body, no longer compressed.
     pub fn body(&self) -> &Bytes {
         &self.parts.body
     }
@@ -108,7 +115,7 @@ impl ReceivedMessage {
         self.parts.flag
     }
 
-    /// Whether the body is compressed in a way that this build cannot read (LZ4, Zstandard), or broken.
+    /// Whether the body is compressed in a way that nobody knows, or broken.
     pub fn is_compressed(&self) -> bool {
         self.parts.sys_flag.has(SysFlag::COMPRESSED)
     }
@@ -149,7 +156,7 @@ impl ReceivedMessage {
         let original =
             record.property_str(name::RETRY_TOPIC).filter(|_| stored_topic.starts_with(RETRY_PREFIX));
         let topic = original.map_or_else(|| stored_topic.clone(), str::to_owned);
-        let (body, sys_flag) = inflate(buffer.slice_ref(record.body), record.sys_flag);
+        let (body, sys_flag) = decompressed(buffer.slice_ref(record.body), record.sys_flag);
         let parts = Parts {
             topic,
             queue: MessageQueue {
@@ -186,21 +193,6 @@ impl ReceivedMessage {
 /// The messages of an answer's body.
 pub(super) fn messages(body: &Bytes, broker_name: &str) -> Result<Vec<ReceivedMessage>, RecordError> {
     records(body).map(|record| record.map(|record| ReceivedMessage::of(&record, body, broker_name))).collect()
-}
-
-pub(super) fn inflate(body: Bytes, sys_flag: SysFlag) -> (Bytes, SysFlag) {
-    if sys_flag.compression() != Some(Compression::Zlib) {
-        return (body, sys_flag);
-    }
-    let mut inflated = Vec::with_capacity(body.len() * 4);
-    let mut reader = flate2::read::ZlibDecoder::new(&body[..]).take(MAX_INFLATED + 1);
-    match reader.read_to_end(&mut inflated) {
-        Ok(len) if len as u64 <= MAX_INFLATED => (inflated.into(), sys_flag.without(SysFlag::COMPRESSED)),
-        outcome => {
-            warn!(?outcome, "a body cannot be inflated and stays as it is");
-            (body, sys_flag)
-        }
-    }
 }
 
 fn time(millis: i64) -> SystemTime {

@@ -85,7 +85,8 @@ impl Routes {
         let count = self.nameservers.len();
         let first = self.current.load(Ordering::Relaxed);
         let mut last = Error::config("the list of nameservers is empty");
-        for at in (first..first + count).map(|at| at % count) {
+        // One that is alone is asked twice: its name may stand for several.
+        for at in (first..first + count.max(2)).map(|at| at.checked_rem(count).unwrap_or(0)) {
             let Some(address) = self.nameservers.get(at) else { break };
             let frame = Frame::from(Header::request(code).with_fields(Fields::of(fields)));
             match pool.call(address, frame, self.timeout).await {

@@ -28,8 +28,8 @@ use castmq::{
     },
 };
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpListener,
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
 };
 
 use crate::harness::{eventually, text};
@@ -38,17 +38,30 @@ use crate::harness::{eventually, text};
 type Script = Arc<dyn Fn(&Frame) -> Vec<Frame> + Send + Sync>;
 
 /// The requests that came, in order.
-type Log = Arc<Mutex<Vec<Frame>>>;
+pub(crate) type Log = Arc<Mutex<Vec<Frame>>>;
 
 async fn start(script: impl Fn(&Frame) -> Vec<Frame> + Send + Sync + 'static) -> (SocketAddr, Log) {
+    listen(script, |stream| async { Ok(stream) }).await
+}
+
+/// As [`start`], behind a handshake.
+pub(crate) async fn listen<S, F>(
+    script: impl Fn(&Frame) -> Vec<Frame> + Send + Sync + 'static,
+    handshake: impl Fn(TcpStream) -> F + Send + 'static,
+) -> (SocketAddr, Log)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin,
+    F: Future<Output = std::io::Result<S>> + Send + 'static,
+{
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (script, log): (Script, Log) = (Arc::new(script), Log::default());
     let kept = log.clone();
     tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            let (script, log) = (script.clone(), kept.clone());
+        while let Ok((stream, _)) = listener.accept().await {
+            let (script, log, shaken) = (script.clone(), kept.clone(), handshake(stream));
             tokio::spawn(async move {
+                let Ok(mut stream) = shaken.await else { return };
                 let (mut buffer, mut out) = (BytesMut::new(), BytesMut::new());
                 loop {
                     while let Some(frame) = Frame::decode(&mut buffer).unwrap() {
@@ -100,7 +113,7 @@ fn ok(request: &Frame) -> Frame {
     Frame::response(&request.header, ResponseCode::SUCCESS)
 }
 
-fn stored(request: &Frame) -> Frame {
+pub(crate) fn stored(request: &Frame) -> Frame {
     let mut answer = ok(request);
     let id = "7F000001000055970000000000000040";
     answer.header.fields = Fields::new().with("msgId", id).with("queueId", 0).with("queueOffset", 5);

@@ -119,47 +119,30 @@ mod tests {
         members.iter().map(ids).collect()
     }
 
+    /// Worked out by Java's own classes: tests/interop, `mixed/allocations-are-as-listed`.
     #[test]
-    fn average_gives_neighbours_and_the_first_get_one_more() {
-        let share = |count, members| shares(&Allocation::Average, &queues("b", count), members);
-        assert_eq!(share(8, 3), [vec![0, 1, 2], vec![3, 4, 5], vec![6, 7]]);
-        assert_eq!(share(4, 2), [vec![0, 1], vec![2, 3]]);
-        assert_eq!(share(2, 4), [vec![0], vec![1], vec![], vec![]]);
-        assert_eq!(share(3, 3), [vec![0], vec![1], vec![2]]);
-        assert_eq!(share(0, 2), [vec![], vec![]] as [Vec<i32>; 2]);
-    }
-
-    #[test]
-    fn circle_deals_in_turn() {
-        let share = |count, members| shares(&Allocation::Circle, &queues("b", count), members);
-        assert_eq!(share(8, 3), [vec![0, 3, 6], vec![1, 4, 7], vec![2, 5]]);
-        assert_eq!(share(2, 4), [vec![0], vec![1], vec![], vec![]]);
-    }
-
-    #[test]
-    fn hashes_are_the_start_of_md5() {
-        // MD5("") = d41d8cd98f00b204e9800998ecf8427e, MD5("a") = 0cc175b9c0f1b6a831c399e269772661.
-        assert_eq!([hash(""), hash("a")], [0xd41d_8cd9, 0x0cc1_75b9]);
-    }
-
-    #[test]
-    fn consistent_hash_follows_the_ring() {
-        // Worked out apart from this code, with hashlib.
-        let share = shares(&Allocation::ConsistentHash, &queues("broker-a", 8), 3);
-        assert_eq!(share, [vec![0, 4, 5, 7], vec![2, 3], vec![1, 6]]);
-    }
-
-    #[test]
-    fn machine_room_counts_only_its_rooms() {
-        let mut all = queues("r1@a", 5);
-        all.extend(queues("r2@b", 2));
-        all.extend(queues("c", 2));
-        all.extend(queues("r1@a@x", 2));
-        let one = Allocation::MachineRoom(["r1".to_owned()].into());
-        assert_eq!(shares(&one, &all, 2), [vec![0, 1, 4], vec![2, 3]]);
-        assert_eq!(shares(&one, &all, 3), [vec![0, 3], vec![1, 4], vec![2]]);
-        let both = Allocation::MachineRoom(["r1".to_owned(), "r2".to_owned()].into());
-        assert_eq!(shares(&both, &all, 3), [vec![0, 1, 1], vec![2, 3], vec![4, 0]]);
+    fn shares_are_those_of_java() {
+        let rows = include_str!("allocations.tsv").lines().skip(1);
+        for row in rows {
+            let [strategy, layout, shares] = row.split('\t').collect::<Vec<_>>()[..] else { panic!("{row}") };
+            let allocation = match strategy {
+                "average" => Allocation::Average,
+                "circle" => Allocation::Circle,
+                "consistent-hash" => Allocation::ConsistentHash,
+                _ => Allocation::MachineRoom(["r1".to_owned(), "r2".to_owned()].into()),
+            };
+            let brokers = layout.split(' ').map(|broker| broker.split_once('=').unwrap());
+            let all: Vec<_> =
+                brokers.flat_map(|(name, count)| queues(name, count.parse().unwrap())).collect();
+            let shares: Vec<&str> = shares.split(',').collect();
+            let members: Vec<String> = (0..shares.len()).map(|member| format!("10.0.0.1@{member}")).collect();
+            for (own, share) in members.iter().zip(&shares) {
+                let allocated = allocation.allocate(own, &all, &members);
+                let text: Vec<_> =
+                    allocated.iter().map(|it| format!("{}:{}", it.broker_name, it.queue_id)).collect();
+                assert_eq!(text.join(" "), **share, "{row}");
+            }
+        }
     }
 
     #[test]

@@ -14,9 +14,21 @@ use tokio::sync::oneshot;
 use tracing::{debug, warn};
 
 use super::{PushConsumer, group::Group, process::ProcessQueue, retry::Failure};
-use crate::client::ReceivedMessage;
+use crate::client::{ReceivedMessage, trace::Consuming};
 
 /// What became of a message.
+///
+/// ```
+/// use castmq::client::Outcome;
+/// fn judge(tries: u32) -> Outcome {
+///     match tries {
+///         0 => Outcome::Later,
+///         1 => Outcome::LaterBy(5),
+///         _ => Outcome::DeadLetter,
+///     }
+/// }
+/// assert_eq!(Outcome::from(()), Outcome::Done);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Outcome {
@@ -82,6 +94,11 @@ impl Drop for InHand {
 ///     match delivery.tag() {
 ///         Some("new") => delivery.ack(),
 ///         Some("broken") => delivery.dead_letter(),
+///         Some("early") => delivery.retry_after_level(3),
+///         Some("parsed") => {
+///             let outcome = std::str::from_utf8(delivery.message().body()).map(drop).into();
+///             delivery.settle(outcome);
+///         }
 ///         _ => delivery.retry_later(),
 ///     }
 /// }
@@ -94,12 +111,15 @@ pub struct Delivery {
     process: Arc<ProcessQueue>,
     settled: Option<oneshot::Sender<(Outcome, InHand)>>,
     in_hand: Option<InHand>,
+    traced: Option<Consuming>,
 }
 
 impl Delivery {
     pub(super) fn of(item: Item, group: &Arc<Group>) -> Self {
         let Item { message, process, settled } = item;
-        Self { message, process, settled, in_hand: Some(InHand::of(group)) }
+        let tracer = group.core.tracer.as_ref();
+        let traced = tracer.and_then(|tracer| tracer.consuming(&group.core, &group.name, &message));
+        Self { message, process, settled, in_hand: Some(InHand::of(group)), traced }
     }
 
     /// The message, to be kept beyond its acknowledgement.
@@ -135,6 +155,9 @@ impl Delivery {
     fn finish(&mut self, outcome: Outcome) {
         let Some(in_hand) = self.in_hand.take() else { return };
         let group = in_hand.0.clone();
+        if let (Some(traced), Some(tracer)) = (self.traced.take(), &group.core.tracer) {
+            tracer.consumed(traced, &group.name, &self.message, outcome == Outcome::Done);
+        }
         if let Some(settled) = self.settled.take() {
             // A queue that is read by somebody else by now does not wait any more.
             let _ = settled.send((outcome, in_hand));
@@ -174,6 +197,18 @@ impl Drop for Delivery {
 type Receiving = Pin<Box<dyn Future<Output = Option<Delivery>> + Send>>;
 
 /// The messages of a consumer as a stream; it ends when the consumer is shut down.
+///
+/// ```no_run
+/// # async fn f(consumer: castmq::client::PushConsumer) {
+/// use std::{future::poll_fn, pin::Pin};
+/// use futures_core::Stream;
+/// let mut messages = consumer.stream();
+/// // Or `while let Some(delivery) = messages.next().await`, with an extension trait such as `futures::StreamExt`.
+/// while let Some(delivery) = poll_fn(|cx| Pin::new(&mut messages).poll_next(cx)).await {
+///     delivery.ack();
+/// }
+/// # }
+/// ```
 pub struct Deliveries {
     consumer: PushConsumer,
     receiving: Option<Receiving>,

@@ -29,6 +29,13 @@ use crate::{
 };
 
 /// Where a group starts with a queue that it never read before.
+///
+/// ```
+/// use std::time::{Duration, SystemTime};
+/// use castmq::client::Start;
+/// let an_hour_ago = Start::At(SystemTime::now() - Duration::from_secs(3600));
+/// assert_eq!(Start::default(), Start::Last);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Start {
@@ -336,6 +343,9 @@ impl Group {
             self.unlock(reading.iter().map(|reading| reading.process.queue.clone())).await;
         }
         drop((reading, tasks));
+        if let Some(tracer) = &self.core.tracer {
+            tracer.flush().await;
+        }
         self.core.remove_consumer(&self.name).await;
     }
 

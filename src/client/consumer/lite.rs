@@ -22,6 +22,15 @@ use super::{
 use crate::client::{Error, MessageQueue, ReceivedMessage, Result, core::Core, task::Task};
 
 /// Where to go on in a queue.
+///
+/// ```no_run
+/// # async fn f(consumer: castmq::client::LiteConsumer) -> Result<(), castmq::client::Error> {
+/// use castmq::client::Seek;
+/// for queue in consumer.queues() {
+///     consumer.seek(&queue, Seek::Begin).await?;
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Seek {
@@ -43,7 +52,16 @@ pub enum Seek {
 /// # -> Result<(), castmq::client::Error> {
 /// use std::time::Duration;
 /// use castmq::client::Seek;
-/// let consumer = client.lite_consumer("audit").assign([queue.clone()]).auto_commit(false).await?;
+/// let mut limits = castmq::client::Limits::default();
+/// limits.messages = 5000;
+/// let consumer = client
+///     .lite_consumer("audit")
+///     .assign([queue.clone()])
+///     .auto_commit(false)
+///     .limits(limits)
+///     .pull_batch(100)
+///     .poll_batch(500)
+///     .await?;
 /// consumer.seek(&queue, Seek::Begin).await?;
 /// for message in consumer.poll(Duration::from_secs(1)).await? {
 ///     println!("{:?}", message.body());
@@ -155,6 +173,19 @@ impl IntoFuture for LiteConsumerBuilder {
 }
 
 /// Takes messages when it wants to; what was polled counts as consumed. Clones are the same consumer.
+///
+/// ```no_run
+/// # async fn f(client: castmq::client::Client) -> Result<(), castmq::client::Error> {
+/// use castmq::client::Allocation;
+/// let consumer = client.lite_consumer("audit").subscribe("bills", "*").allocation(Allocation::Circle).await?;
+/// for queue in consumer.queues() {
+///     let (at, stored) = (consumer.position(&queue), consumer.committed(&queue).await?);
+///     println!("{} in {queue:?}: at {at:?}, stored {stored:?}", consumer.group());
+///     consumer.pause([&queue]);
+///     consumer.resume([&queue]);
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug)]
 pub struct LiteConsumer {
     handle: Arc<Handle>,

@@ -14,6 +14,11 @@ use crate::{client::ReceivedMessage, protocol::message::MessageQueue};
 const LOCK_TRUSTED: Duration = Duration::from_secs(30);
 
 /// How much one queue may hold that is not yet acknowledged.
+///
+/// ```
+/// let mut limits = castmq::client::Limits::default();
+/// (limits.messages, limits.bytes) = (100, 1 << 20);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {

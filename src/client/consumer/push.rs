@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     future::{Future, IntoFuture},
+    panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
     pin::Pin,
     sync::Arc,
@@ -30,12 +31,20 @@ use crate::{
 ///
 /// ```no_run
 /// # async fn f(client: castmq::client::Client) -> Result<(), castmq::client::Error> {
+/// use std::time::Duration;
 /// use castmq::client::{Filter, Outcome, Start};
 /// let consumer = client
 ///     .push_consumer("orders-c")
 ///     .subscribe("orders", Filter::tags(["new"]))
 ///     .start_from(Start::First)
+///     .allocation(castmq::client::Allocation::Average)
 ///     .concurrency(8)
+///     .handler_timeout(Duration::from_secs(60))
+///     .max_reconsume_times(5)
+///     .pull_batch(64)
+///     .limits(castmq::client::Limits::default())
+///     .persist_interval(Duration::from_secs(1))
+///     .rebalance_interval(Duration::from_secs(10))
 ///     .await?;
 /// consumer.run(async |message| {
 ///     println!("{:?}", message.body());
@@ -179,6 +188,19 @@ impl IntoFuture for PushConsumerBuilder {
 /// tasks may receive from it.
 ///
 /// Dropping the last clone ends it as [`shutdown`](Self::shutdown) does, without waiting.
+/// ```no_run
+/// # async fn f(client: castmq::client::Client) -> Result<(), castmq::client::Error> {
+/// use std::time::Duration;
+/// let in_order = client.push_consumer("a").subscribe("T", "*").ordered().suspend(Duration::from_secs(3)).await?;
+/// let news = client.push_consumer("b").subscribe("T", "*").broadcast().offsets_file("b.json").await?;
+/// news.subscribe("U", "red || green").await?;
+/// news.unsubscribe("T").await?;
+/// news.pause();
+/// println!("{} rests, with {:?}", news.group(), news.queues());
+/// news.resume();
+/// news.shutdown(Duration::from_secs(10)).await;
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug)]
 pub struct PushConsumer {
     handle: Arc<Handle>,
@@ -242,7 +264,11 @@ impl PushConsumer {
         while let Ok(place) = free.clone().acquire_owned().await {
             let Some(delivery) = self.recv().await else { break };
             let span = debug_span!("consume", topic = delivery.topic(), id = delivery.id());
-            let handling = handler(delivery.message().clone());
+            let message = delivery.message().clone();
+            let Ok(handling) = catch_unwind(AssertUnwindSafe(|| handler(message))) else {
+                warn!(id = delivery.id(), "a handler panicked: the message comes again");
+                continue;
+            };
             let work = async move {
                 match tokio::time::timeout(handler_timeout, handling).await {
                     Ok(outcome) => delivery.settle(outcome.into()),

@@ -109,7 +109,7 @@ async fn resend(group: &Group, message: &ReceivedMessage) -> Result<()> {
         .set(name::RETRY_TOPIC, message.topic().to_owned())
         .set(name::DELAY, level.to_string());
     let producer = Producer::internal(group.core.clone());
-    producer.send_retry(copy, times, group.settings.max_reconsume_times()).await.map(drop)
+    producer.send_plain(copy, Some((times, group.settings.max_reconsume_times()))).await.map(drop)
 }
 
 /// The properties that a copy keeps.

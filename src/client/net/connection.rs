@@ -13,7 +13,6 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufWriter},
-    net::TcpStream,
     sync::{mpsc, oneshot, watch},
 };
 use tracing::{debug, warn};
@@ -101,12 +100,12 @@ impl Drop for Waiting<'_> {
 impl Connection {
     /// Takes over a connected socket; what the server asks goes to `inbound`.
     pub(super) fn over(
-        stream: TcpStream,
+        read: impl AsyncRead + Send + Unpin + 'static,
+        write: impl AsyncWrite + Send + Unpin + 'static,
+        local: SocketAddr,
         address: Arc<str>,
         inbound: mpsc::Sender<Inbound>,
-    ) -> std::io::Result<Self> {
-        stream.set_nodelay(true)?;
-        let local = stream.local_addr()?;
+    ) -> Self {
         let (outbox, outgoing) = mpsc::channel(OUTBOX);
         let (close, mut closed) = watch::channel(false);
         let pending = Arc::new(Pending(Mutex::new(Some(HashMap::new()))));
@@ -117,7 +116,6 @@ impl Connection {
             inbound,
         };
         let shared = Shared { address, local, outbox, pending, opaque: AtomicI32::new(0), close };
-        let (read, write) = stream.into_split();
         tokio::spawn(async move {
             let address = reader.address.clone();
             let pending = reader.pending.clone();
@@ -130,7 +128,7 @@ impl Connection {
             debug!(%address, ?end, "connection ended");
             pending.with(Option::take);
         });
-        Ok(Self(Arc::new(shared)))
+        Self(Arc::new(shared))
     }
 
     /// Whether requests can still be sent.

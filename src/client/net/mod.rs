@@ -3,7 +3,11 @@
 mod connection;
 mod pool;
 mod signature;
+#[cfg(feature = "tls")]
+mod tls;
 
 pub(super) use connection::{Connection, Inbound};
 pub(super) use pool::Pool;
 pub use signature::Credentials;
+#[cfg(feature = "tls")]
+pub use tls::Tls;

@@ -3,19 +3,23 @@
 use std::{
     collections::HashMap,
     io,
+    net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use tokio::{
-    net::TcpStream,
+    net::{TcpStream, lookup_host},
     sync::{Notify, mpsc},
     time::Instant,
 };
 use tracing::debug;
 
 use super::{Connection, Credentials, Inbound};
-use crate::{client::Error, protocol::frame::Frame};
+use crate::{
+    client::{ClientBuilder, Error},
+    protocol::frame::Frame,
+};
 
 /// Back-off after the first failure; doubled after each further one.
 const FIRST_BACK_OFF: Duration = Duration::from_millis(50);
@@ -28,6 +32,8 @@ pub(in crate::client) struct Pool {
     slots: Mutex<HashMap<String, Arc<tokio::sync::Mutex<Slot>>>>,
     connect_timeout: Duration,
     credentials: Option<Credentials>,
+    #[cfg(feature = "tls")]
+    tls: Option<super::Tls>,
     inbound: mpsc::Sender<Inbound>,
     /// Told of every new connection: a broker must learn who is at its other end.
     pub(in crate::client) connected: Arc<Notify>,
@@ -41,13 +47,16 @@ struct Slot {
 }
 
 impl Pool {
-    pub(in crate::client) fn new(
-        connect_timeout: Duration,
-        credentials: Option<Credentials>,
-        inbound: mpsc::Sender<Inbound>,
-    ) -> Self {
-        let connected = Arc::default();
-        Self { slots: Mutex::default(), connect_timeout, credentials, inbound, connected }
+    pub(in crate::client) fn new(builder: &ClientBuilder, inbound: mpsc::Sender<Inbound>) -> Self {
+        Self {
+            slots: Mutex::default(),
+            connect_timeout: builder.connect_timeout,
+            credentials: builder.credentials.clone(),
+            #[cfg(feature = "tls")]
+            tls: builder.tls.clone(),
+            inbound,
+            connected: Arc::default(),
+        }
     }
 
     /// The connection to an address; while it backs off after failures, the error comes at once.
@@ -86,10 +95,31 @@ impl Pool {
     }
 
     async fn connect(&self, address: &str) -> io::Result<Connection> {
-        let stream = tokio::time::timeout(self.connect_timeout, TcpStream::connect(address))
-            .await
-            .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-        Connection::over(stream, address.into(), self.inbound.clone())
+        // The name service may know several servers by this name: any of them will do.
+        let mut found: Vec<SocketAddr> = lookup_host(address).await?.collect();
+        fastrand::shuffle(&mut found);
+        let mut last = io::Error::other("the name stands for no address");
+        for one in found {
+            match tokio::time::timeout(self.connect_timeout, self.connect_to(one, address)).await {
+                Ok(Ok(connection)) => return Ok(connection),
+                Ok(Err(error)) => last = error,
+                Err(_) => last = io::ErrorKind::TimedOut.into(),
+            }
+        }
+        Err(last)
+    }
+
+    async fn connect_to(&self, to: SocketAddr, address: &str) -> io::Result<Connection> {
+        let stream = TcpStream::connect(to).await?;
+        stream.set_nodelay(true)?;
+        let local = stream.local_addr()?;
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.tls {
+            let (read, write) = tokio::io::split(tls.over(stream, address).await?);
+            return Ok(Connection::over(read, write, local, address.into(), self.inbound.clone()));
+        }
+        let (read, write) = stream.into_split();
+        Ok(Connection::over(read, write, local, address.into(), self.inbound.clone()))
     }
 
     /// Closes connections to addresses that nobody knows any more.

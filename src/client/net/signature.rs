@@ -15,7 +15,7 @@ const SECURITY_TOKEN: &str = "SecurityToken";
 ///
 /// ```
 /// use castmq::client::Credentials;
-/// let credentials = Credentials::new("alice", "secret");
+/// let credentials = Credentials::new("alice", "secret").security_token("for an hour");
 /// assert!(!format!("{credentials:?}").contains("secret"));
 /// ```
 #[derive(Clone)]

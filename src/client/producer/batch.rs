@@ -8,7 +8,11 @@ use super::{Receipt, Shared, send::Outgoing};
 use crate::{
     client::{Error, Message, Result},
     protocol::{
-        batch::BatchBody, codes::RequestCode, properties::name, sys_flag::SysFlag, topic::RETRY_PREFIX,
+        batch::BatchBody,
+        codes::RequestCode,
+        properties::name,
+        sys_flag::{SysFlag, TransactionType},
+        topic::RETRY_PREFIX,
     },
 };
 
@@ -46,7 +50,12 @@ pub(super) async fn send(shared: &Arc<Shared>, messages: Vec<Message>) -> Result
         code: RequestCode::SEND_BATCH_MESSAGE,
         reconsume: None,
     };
-    shared.deliver_in_turn(&outgoing, Instant::now() + shared.settings.send_timeout).await
+    let started = Instant::now();
+    let receipt = shared.deliver_in_turn(&outgoing, started + shared.settings.send_timeout).await?;
+    if let Some(tracer) = &shared.core.tracer {
+        tracer.published(&shared.group, &whole, &receipt, TransactionType::None, started.elapsed());
+    }
+    Ok(receipt)
 }
 
 fn check(messages: &[Message], first: &Message) -> Result<()> {

@@ -14,7 +14,7 @@ use tokio::sync::{Semaphore, mpsc};
 
 use super::{Producer, Shared, TransactionListener, TransactionProducer, latency::Latencies, transaction};
 use crate::{
-    client::{Error, Result, core::Core, inbound::Asked},
+    client::{Compression, Error, Result, core::Core, inbound::Asked},
     protocol::topic::validate_group,
 };
 
@@ -28,7 +28,7 @@ pub(super) struct Settings {
     pub(super) retries: u32,
     pub(super) retry_unless_stored: bool,
     pub(super) compress_over: usize,
-    pub(super) compression_level: u32,
+    pub(super) compression: Compression,
     pub(super) max_message_size: usize,
     pub(super) default_queues: i32,
     pub(super) max_in_flight: usize,
@@ -43,7 +43,7 @@ impl Default for Settings {
             retries: 2,
             retry_unless_stored: false,
             compress_over: 4096,
-            compression_level: 5,
+            compression: Compression::default(),
             max_message_size: 4 << 20,
             default_queues: 4,
             max_in_flight: 1024,
@@ -58,7 +58,17 @@ impl Default for Settings {
 /// ```no_run
 /// # async fn f(client: castmq::client::Client) -> Result<(), castmq::client::Error> {
 /// use std::time::Duration;
-/// let producer = client.producer("billing").retries(3).send_timeout(Duration::from_secs(5)).await?;
+/// let producer = client
+///     .producer("billing")
+///     .send_timeout(Duration::from_secs(5))
+///     .retries(3)
+///     .retry_unless_safe(true)
+///     .avoid_latency(true)
+///     .max_message_size(1 << 20)
+///     .max_in_flight(100)
+///     .max_in_flight_bytes(10 << 20)
+///     .default_queues(8)
+///     .await?;
 /// # Ok(()) }
 /// ```
 #[derive(Clone, Debug)]
@@ -95,15 +105,15 @@ impl ProducerBuilder {
         self.with(|settings| settings.retry_unless_stored = retry)
     }
 
-    /// From how many bytes on bodies are compressed (zlib), 4096 by default; `None` for never.
+    /// From how many bytes on bodies are compressed, 4096 by default; `None` for never.
     pub fn compress_over(self, bytes: impl Into<Option<usize>>) -> Self {
         let bytes = bytes.into().unwrap_or(usize::MAX);
         self.with(|settings| settings.compress_over = bytes)
     }
 
-    /// How hard to compress, 1 to 9, 5 by default.
-    pub fn compression_level(self, level: u32) -> Self {
-        self.with(|settings| settings.compression_level = level.clamp(1, 9))
+    /// How bodies are compressed, zlib by default.
+    pub fn compression(self, compression: Compression) -> Self {
+        self.with(|settings| settings.compression = compression)
     }
 
     /// Largest body, 4 MiB by default; brokers have a limit of their own.

@@ -43,6 +43,8 @@ const INTERNAL_GROUP: &str = "CLIENT_INNER_PRODUCER";
 /// let producer = client.producer("billing").retries(3).start().await?;
 /// producer.send(Message::new("bills", "one")).await?;
 /// producer.send(Message::new("bills", "the customer's second")).ordered_by("customer 7").await?;
+/// producer.send_oneway(Message::new("bills", "not so important")).await?;
+/// println!("{} is done", producer.group());
 /// producer.shutdown().await;
 /// # Ok(()) }
 /// ```
@@ -96,13 +98,16 @@ impl Producer {
         ProducerBuilder::new(core, INTERNAL_GROUP.to_owned()).default_queues(1).build()
     }
 
-    /// Sends a copy of a message that was consumed in vain `times` times, to a retry topic.
-    pub(super) async fn send_retry(&self, message: Message, times: i32, max: i32) -> Result<Receipt> {
+    /// Sends without a trace; with `reconsume`, a copy of a message that was consumed in vain so many times, of so
+    /// many.
+    pub(super) async fn send_plain(
+        &self,
+        message: Message,
+        reconsume: Option<(i32, i32)>,
+    ) -> Result<Receipt> {
         let shared = &self.shared;
-        let outgoing = send::Outgoing {
-            reconsume: Some((times, max)),
-            ..send::Outgoing::of(shared, &message, TransactionType::None, &[])?
-        };
+        let outgoing =
+            send::Outgoing { reconsume, ..send::Outgoing::of(shared, &message, TransactionType::None, &[])? };
         shared.deliver_in_turn(&outgoing, Instant::now() + shared.settings.send_timeout).await
     }
 
@@ -170,6 +175,9 @@ impl Producer {
         let all = u32::try_from(shared.settings.max_in_flight).unwrap_or(u32::MAX);
         let _ = tokio::time::timeout(shared.settings.send_timeout, shared.messages.acquire_many(all)).await;
         shared.messages.close();
+        if let Some(tracer) = &shared.core.tracer {
+            tracer.flush().await;
+        }
         shared.core.remove_producer(&shared.group).await;
     }
 }

@@ -98,7 +98,11 @@ pub(super) async fn recall(shared: &Arc<Shared>, topic: &str, handle: &str) -> R
     };
     let answer = shared.core.call(&address, RequestCode::RECALL_MESSAGE, &request, vec![]).await?;
     let response = RecallMessageResponse::from_fields(&answer.header.fields).answered_by(&address)?;
-    Ok(response.msg_id.into())
+    let id = String::from(response.msg_id);
+    if let Some(tracer) = &shared.core.tracer {
+        tracer.recalled(&shared.group, topic, &id);
+    }
+    Ok(id)
 }
 
 /// The broker's name in a handle: URL-safe base64 of `v1 topic broker time id` (fact sheet: remoting 3.4).

@@ -3,27 +3,27 @@
 use std::{
     fmt,
     future::{Future, IntoFuture},
-    io::Read,
     pin::Pin,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
 use bytes::Bytes;
-use flate2::{Compression as Level, read::ZlibEncoder};
 use tokio::time::Instant;
 use tracing::{Instrument, debug, debug_span};
 
 use super::{Shared, latency::Outcome, select};
 use crate::{
-    client::{Error, Message, Result, core, error::AnsweredBy, now_millis, route::Route},
+    client::{
+        Error, Message, Result, compression::compressed, core, error::AnsweredBy, now_millis, route::Route,
+    },
     protocol::{
         codes::{RequestCode, ResponseCode},
         frame::Frame,
         message::MessageQueue,
         properties::name,
         requests::send::{SendMessageRequest, SendMessageResponse},
-        sys_flag::{Compression, SysFlag, TransactionType},
+        sys_flag::{SysFlag, TransactionType},
         topic::AUTO_CREATE,
     },
 };
@@ -32,6 +32,15 @@ use crate::{
 const REST: Duration = Duration::from_millis(100);
 
 /// How safe a stored message is.
+///
+/// ```no_run
+/// # async fn f(producer: castmq::client::Producer) -> Result<(), castmq::client::Error> {
+/// use castmq::client::{Message, SendStatus};
+/// if producer.send(Message::new("orders", "…")).await?.status != SendStatus::Ok {
+///     println!("stored, but not yet as safe as it should be");
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SendStatus {
@@ -58,6 +67,17 @@ impl SendStatus {
 }
 
 /// Where a message was stored.
+///
+/// ```no_run
+/// # async fn f(producer: castmq::client::Producer) -> Result<(), castmq::client::Error> {
+/// use std::time::Duration;
+/// use castmq::client::{Delay, Message};
+/// let reminder = Message::new("mails", "buy milk").delay(Delay::After(Duration::from_secs(3600)));
+/// if let Some(handle) = producer.send(reminder).await?.recall_handle {
+///     producer.recall("mails", &handle).await?;
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Receipt {
@@ -73,6 +93,10 @@ pub struct Receipt {
     pub status: SendStatus,
     /// Of a delayed message: what [`recall`](super::Producer::recall) takes it back with.
     pub recall_handle: Option<String>,
+    /// The broker's region.
+    pub region: Option<String>,
+    /// The broker wants no trace of it.
+    pub(in crate::client) untraced: bool,
 }
 
 type Selector<'a> = Box<dyn FnOnce(&[MessageQueue]) -> usize + Send + 'a>;
@@ -93,6 +117,7 @@ enum Choice<'a> {
 /// use castmq::client::Message;
 /// let receipt = producer.send(Message::new("orders", "…")).timeout(Duration::from_secs(1)).await?;
 /// producer.send(Message::new("orders", "…")).select(|queues| queues.len() - 1).await?;
+/// producer.send(Message::new("orders", "…")).to(&receipt.queue).oneway().await?;
 /// # Ok(()) }
 /// ```
 #[must_use = "a message is sent by awaiting this"]
@@ -158,7 +183,12 @@ impl<'a> Sending<'a> {
         let _room = shared.admit(message.body_len()).await?;
         let outgoing = Outgoing::of(shared, &message, transaction, more)?;
         let span = debug_span!("send", topic = message.topic(), id = outgoing.unique_id);
-        shared.deliver(outgoing, choice, timeout).instrument(span).await
+        let started = Instant::now();
+        let receipt = shared.deliver(outgoing, choice, timeout).instrument(span).await?;
+        if let Some(tracer) = &shared.core.tracer {
+            tracer.published(&shared.group, &message, &receipt, transaction, started.elapsed());
+        }
+        Ok(receipt)
     }
 }
 
@@ -192,7 +222,10 @@ impl Outgoing {
     ) -> Result<Self> {
         let unique_id = shared.core.unique_id().as_str().to_owned();
         let properties = message.properties_with(&unique_id, more)?;
-        let (body, sys_flag) = compress(shared, message.body());
+        let (body, sys_flag) = match message.body() {
+            body if body.len() < shared.settings.compress_over => (body.clone(), SysFlag::default()),
+            body => compressed(body, shared.settings.compression),
+        };
         Ok(Self {
             topic: message.topic().to_owned(),
             unique_id,
@@ -223,22 +256,6 @@ impl Outgoing {
             broker_name: Some(queue.broker_name.as_str().into()),
         };
         core::request(self.code, &header.compact(), self.body.clone())
-    }
-}
-
-fn compress(shared: &Shared, body: &Bytes) -> (Bytes, SysFlag) {
-    let settings = &shared.settings;
-    if body.len() < settings.compress_over {
-        return (body.clone(), SysFlag::default());
-    }
-    let mut deflated = Vec::with_capacity(body.len() / 2);
-    let mut encoder = ZlibEncoder::new(&body[..], Level::new(settings.compression_level));
-    match encoder.read_to_end(&mut deflated) {
-        Ok(len) if len < body.len() => {
-            (deflated.into(), SysFlag::default().with_compression(Compression::Zlib))
-        }
-        // What does not shrink goes as it is.
-        _ => (body.clone(), SysFlag::default()),
     }
 }
 
@@ -325,7 +342,11 @@ impl Shared {
             let went = match &outcome {
                 Ok(_) => Outcome::Answered,
                 Err(Error::Broker { .. }) => Outcome::Refused,
-                Err(_) => Outcome::Silent,
+                Err(Error::Connect { .. } | Error::Disconnected { .. } | Error::Timeout { .. }) => {
+                    Outcome::Silent
+                }
+                // Nothing that the broker is to blame for.
+                Err(_) => Outcome::Answered,
             };
             latencies.note(&queue.broker_name, started.elapsed(), went, Instant::now());
         }
@@ -351,6 +372,8 @@ impl Shared {
             queue_offset: response.queue_offset,
             status,
             recall_handle: response.recall_handle.map(String::from),
+            region: response.region.map(String::from),
+            untraced: response.trace_on == Some(false),
         })
     }
 }

@@ -12,6 +12,7 @@ use crate::{
         core::{Core, request as request_frame},
         inbound::Asked,
         task::Task,
+        trace::{Half, store_host},
     },
     protocol::{
         codes::RequestCode,
@@ -24,6 +25,16 @@ use crate::{
 };
 
 /// How a local transaction stands.
+///
+/// ```
+/// use castmq::client::TransactionState;
+/// let state = |is_paid: Option<bool>| match is_paid {
+///     Some(true) => TransactionState::Commit,
+///     Some(false) => TransactionState::Rollback,
+///     None => TransactionState::Unknown,
+/// };
+/// assert_eq!(state(None), TransactionState::Unknown);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TransactionState {
     /// It ended well: consumers shall see the message.
@@ -92,6 +103,16 @@ impl<L: TransactionListener> AnyListener for L {
 }
 
 /// Sends messages in transactions. Clones are the same producer.
+///
+/// ```no_run
+/// # async fn f(producer: castmq::client::TransactionProducer) -> Result<(), castmq::client::Error> {
+/// use castmq::client::Message;
+/// let (receipt, state) = producer.send(Message::new("paid", "42")).await?;
+/// println!("{} ended as {state:?}", receipt.message_id);
+/// producer.producer().send(Message::new("log", "42 was paid")).await?;
+/// producer.shutdown().await;
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct TransactionProducer {
     producer: Producer,
@@ -168,6 +189,16 @@ async fn end(shared: &Shared, message: &Message, receipt: &Receipt, state: Trans
         msg_id: receipt.message_id.as_str().into(),
         transaction_id: Some(receipt.message_id.as_str().into()),
     };
+    if let Some(tracer) = &shared.core.tracer {
+        let half = Half {
+            topic: message.topic(),
+            id: &receipt.message_id,
+            tags: message.get(name::TAGS).unwrap_or_default(),
+            keys: message.keys(),
+            store_host: store_host(&receipt.offset_message_id),
+        };
+        tracer.ended(&shared.group, &half, state, false);
+    }
     shared.core.pool.tell(&address, request_frame(RequestCode::END_TRANSACTION, &request, vec![])).await
 }
 
@@ -195,6 +226,16 @@ async fn answer_checks(
         let frame = request_frame(RequestCode::END_TRANSACTION, &answer, vec![]);
         let told = core.pool.tell(&address, frame).await;
         debug!(id, ?state, ?told, "transaction checked");
+        if let Some(tracer) = &core.tracer {
+            let half = Half {
+                topic: half.topic(),
+                id: &id,
+                tags: half.tag().unwrap_or_default(),
+                keys: half.property(name::KEYS).unwrap_or_default(),
+                store_host: half.store_host().to_string(),
+            };
+            tracer.ended(&group, &half, state, true);
+        }
     }
 }
 
