@@ -1,4 +1,4 @@
-//! A nameserver and a broker inside the test's process.
+//! Nameservers and a broker inside the test's process, or wherever the tests are told to go.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -60,58 +60,60 @@ impl Drop for Server {
     }
 }
 
+/// Where a test's clients go. Tests may share it: each has topics and groups of its own.
 pub(crate) struct Cluster {
-    nameserver: SocketAddr,
+    pub(crate) nameservers: Vec<String>,
+    own: Option<Own>,
+}
+
+/// Servers of one test.
+struct Own {
     broker: SocketAddr,
     broker_server: Option<Server>,
-    _nameserver_server: Server,
+    nameserver_servers: Vec<Option<Server>>,
     dir: tempfile::TempDir,
 }
 
 impl Cluster {
+    /// The cluster of the nameserver that `CASTMQ_NAMESRV` names, else one of this test's own.
     pub(crate) fn start() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let config = NamesrvConfig {
-            listen_port: 0,
-            bind_address: Ipv4Addr::LOCALHOST.into(),
-            kv_config_path: dir.path().join("kvConfig.json"),
-            config_store_path: dir.path().join("namesrv.properties"),
-            ..NamesrvConfig::default()
-        };
-        let bound = Nameserver::bind(config, None).unwrap();
-        let nameserver = bound.address();
-        let nameserver_server = Server::start("nameserver", move |tree, threads| {
-            let handle = threads.start("nameserver");
-            bound
-                .grow(
-                    &tree.root().branch(Spec::new("nameserver", &handle), Strategy::OneForOne),
-                    std::slice::from_ref(&handle),
-                )
-                .unwrap();
-            || ()
-        });
-        let (broker, broker_server) = start_broker(dir.path(), nameserver, 0);
-        Self {
-            nameserver,
-            broker,
-            broker_server: Some(broker_server),
-            _nameserver_server: nameserver_server,
-            dir,
+        match std::env::var("CASTMQ_NAMESRV") {
+            Ok(nameserver) => Self { nameservers: vec![nameserver], own: None },
+            Err(_) => Self::with_nameservers(1),
         }
     }
 
+    /// One of this test's own.
+    pub(crate) fn with_nameservers(count: usize) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let started = (0..count).map(|number| start_nameserver(&dir.path().join(number.to_string())));
+        let (nameservers, nameserver_servers): (Vec<_>, Vec<_>) = started.unzip();
+        let (broker, broker_server) = start_broker(dir.path(), &nameservers, 0);
+        let own = Own { broker, broker_server: Some(broker_server), nameserver_servers, dir };
+        Self { nameservers, own: Some(own) }
+    }
+
+    fn own(&mut self) -> &mut Own {
+        self.own.as_mut().expect("a cluster of one's own")
+    }
+
+    pub(crate) fn stop_nameserver(&mut self, number: usize) {
+        self.own().nameserver_servers[number] = None;
+    }
+
     pub(crate) fn stop_broker(&mut self) {
-        self.broker_server = None;
+        self.own().broker_server = None;
     }
 
     /// On the same port and store.
     pub(crate) fn restart_broker(&mut self) {
-        let (_, server) = start_broker(self.dir.path(), self.nameserver, self.broker.port());
-        self.broker_server = Some(server);
+        let nameservers = self.nameservers.clone();
+        let own = self.own();
+        own.broker_server = Some(start_broker(own.dir.path(), &nameservers, own.broker.port()).1);
     }
 
     pub(crate) fn nameserver(&self) -> String {
-        self.nameserver.to_string()
+        self.nameservers.join(";")
     }
 
     pub(crate) async fn client(&self) -> Client {
@@ -131,13 +133,33 @@ impl Cluster {
     }
 }
 
-fn start_broker(dir: &Path, nameserver: SocketAddr, port: u16) -> (SocketAddr, Server) {
+fn start_nameserver(dir: &Path) -> (String, Option<Server>) {
+    std::fs::create_dir_all(dir).unwrap();
+    let config = NamesrvConfig {
+        listen_port: 0,
+        bind_address: Ipv4Addr::LOCALHOST.into(),
+        kv_config_path: dir.join("kvConfig.json"),
+        config_store_path: dir.join("namesrv.properties"),
+        ..NamesrvConfig::default()
+    };
+    let bound = Nameserver::bind(config, None).unwrap();
+    let address = bound.address();
+    let server = Server::start("nameserver", move |tree, threads| {
+        let handle = threads.start("nameserver");
+        let spec = Spec::new("nameserver", &handle);
+        bound.grow(&tree.root().branch(spec, Strategy::OneForOne), std::slice::from_ref(&handle)).unwrap();
+        || ()
+    });
+    (address.to_string(), Some(server))
+}
+
+fn start_broker(dir: &Path, nameservers: &[String], port: u16) -> (SocketAddr, Server) {
     let config = BrokerConfig {
         listen_port: port,
         bind_address: Ipv4Addr::LOCALHOST.into(),
         broker_ip1: "127.0.0.1".into(),
         broker_name: "broker-a".into(),
-        namesrv_addr: Addresses(vec![nameserver.to_string()]),
+        namesrv_addr: Addresses(nameservers.to_vec()),
         enable_property_filter: true,
         store_path_root_dir: dir.join("store"),
         mapped_file_size_commit_log: config::Bytes(8 << 20),

@@ -17,11 +17,11 @@ async fn poll(consumer: &LiteConsumer, count: usize) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn assigned_queues_are_read_sought_paused_and_committed() {
     let cluster = Cluster::start();
-    let client = cluster.client_with_topic("T", 1).await;
+    let client = cluster.client_with_topic("T21", 1).await;
     let producer = client.producer("p").await.unwrap();
-    send_numbers(&producer, "T", 5).await;
-    let consumer = client.lite_consumer("c").start_from(Start::First).auto_commit(false).await.unwrap();
-    let queues = consumer.queues_of("T").await.unwrap();
+    send_numbers(&producer, "T21", 5).await;
+    let consumer = client.lite_consumer("c21").start_from(Start::First).auto_commit(false).await.unwrap();
+    let queues = consumer.queues_of("T21").await.unwrap();
     let [queue] = &queues[..] else { panic!("one queue, not {queues:?}") };
     consumer.assign(queues.clone()).await.unwrap();
     assert_eq!(poll(&consumer, 5).await, ["0", "1", "2", "3", "4"]);
@@ -34,7 +34,7 @@ async fn assigned_queues_are_read_sought_paused_and_committed() {
     consumer.pause([queue]);
     tokio::time::sleep(Duration::from_millis(50)).await;
     consumer.resume([queue]);
-    producer.send(Message::new("T", "5")).await.unwrap();
+    producer.send(Message::new("T21", "5")).await.unwrap();
     assert_eq!(poll(&consumer, 1).await, ["5"]);
     consumer.commit().await.unwrap();
     assert_eq!(consumer.committed(queue).await.unwrap(), Some(6));
@@ -45,15 +45,15 @@ async fn assigned_queues_are_read_sought_paused_and_committed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn subscribed_queues_are_shared() {
     let cluster = Cluster::start();
-    let one = cluster.client_with_topic("T", 4).await;
+    let one = cluster.client_with_topic("T22", 4).await;
     let two = cluster.client().await;
     let producer = one.producer("p").await.unwrap();
     let subscribe = |client: &castmq::client::Client| {
-        client.lite_consumer("c").subscribe("T", "*").start_from(Start::First)
+        client.lite_consumer("c22").subscribe("T22", "*").start_from(Start::First)
     };
     let consumers = [subscribe(&one).await.unwrap(), subscribe(&two).await.unwrap()];
     crate::harness::eventually("halves", async || consumers.iter().all(|it| it.queues().len() == 2)).await;
-    send_numbers(&producer, "T", 40).await;
+    send_numbers(&producer, "T22", 40).await;
     let (first, second) = tokio::join!(poll(&consumers[0], 20), poll(&consumers[1], 20));
     let all: BTreeSet<String> = first.into_iter().chain(second).collect();
     assert_eq!(all.len(), 40);

@@ -1,11 +1,16 @@
-//! The Rust client against a nameserver and a broker in this process.
+//! The Rust client against nameservers and a broker in this process, or those that `CASTMQ_NAMESRV` names.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // These are tests, helpers included.
 
 mod administration;
 mod consuming;
+mod faults;
 mod harness;
 mod lite;
 mod ordered;
 mod scripted;
 mod sending;
+mod surface;
+#[cfg(feature = "tls")]
+mod tls;
+mod traces;
