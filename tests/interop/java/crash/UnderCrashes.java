@@ -6,6 +6,7 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
 
+import interop.Member;
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
 import org.apache.rocketmq.client.consumer.listener.ConsumeConcurrentlyStatus;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerConcurrently;
@@ -16,7 +17,7 @@ import org.apache.rocketmq.common.message.Message;
 import org.apache.rocketmq.common.message.MessageExt;
 
 /**
- * One producer and one push consumer of the official client, as applications use them, while somebody else crashes parts of the
+ * One producer and one push consumer of the official client, and a push consumer of the Rust client in the same group, while somebody else crashes parts of the
  * broker. Every line on standard input asks for a line of counts: acknowledged, send calls that failed after the client's own
  * retries, the longest send in ms, received, received more than once. At the end of input it stops sending, waits for what is
  * acknowledged but not received, and prints how many stayed missing.
@@ -36,9 +37,7 @@ public final class UnderCrashes {
         consumer.subscribe("UnderCrashes", "*");
         consumer.registerMessageListener((MessageListenerConcurrently) (messages, context) -> {
             for (MessageExt message : messages) {
-                String body = new String(message.getBody(), StandardCharsets.UTF_8);
-                TIMES.merge(body, 1, Integer::sum);
-                MISSING.remove(body);
+                received(new String(message.getBody(), StandardCharsets.UTF_8));
             }
             return ConsumeConcurrentlyStatus.CONSUME_SUCCESS;
         });
@@ -48,6 +47,7 @@ public final class UnderCrashes {
         // The topic is there before the consumer looks for it.
         producer.send(new Message("UnderCrashes", "first".getBytes(StandardCharsets.UTF_8)));
         consumer.start();
+        Member rust = new Member(args[1], UnderCrashes::received, args[0], "consume", "UnderCrashes", "under-crashes-c", "average");
         Thread sender = new Thread(() -> send(producer));
         sender.start();
         System.out.println("ready");
@@ -63,8 +63,14 @@ public final class UnderCrashes {
         while (!MISSING.isEmpty() && System.currentTimeMillis() < deadline) {
             Thread.sleep(50);
         }
-        System.out.println("missing " + MISSING.size());
+        System.out.println("missing " + MISSING.size() + " " + rust.bodies().size());
+        rust.close();
         System.exit(0);
+    }
+
+    private static void received(String body) {
+        TIMES.merge(body, 1, Integer::sum);
+        MISSING.remove(body);
     }
 
     private static void send(DefaultMQProducer producer) {

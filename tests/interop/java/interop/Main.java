@@ -105,6 +105,12 @@ public final class Main {
             }
 
             @Override
+            public void nameserver(int number, boolean runs) throws IOException {
+                say("nameserver", name, number, runs);
+                Check.equal("the runner's answer about a nameserver", "ok", IN.readLine());
+            }
+
+            @Override
             public void output(String text) {
                 say("output", name, text);
             }

@@ -1,5 +1,6 @@
 package interop;
 
+import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -63,6 +64,9 @@ public final class Scene implements AutoCloseable {
         /** Ends the broker with the signal KILL or TERM, starts it again, and returns when it answers. */
         void restartBroker(String signal) throws Exception;
 
+        /** Kills nameserver {@code number}, or starts it again. */
+        void nameserver(int number, boolean runs) throws Exception;
+
         /** Leaves text that must be the same on every side. */
         void output(String text);
     }
@@ -80,6 +84,23 @@ public final class Scene implements AutoCloseable {
 
     public void restartBroker(String signal) throws Exception {
         runner.restartBroker(signal);
+    }
+
+    public void stopNameserver(int number) throws Exception {
+        runner.nameserver(number, false);
+    }
+
+    public void startNameserver(int number) throws Exception {
+        runner.nameserver(number, true);
+    }
+
+    /** The Rust client, told the same nameservers; see {@code rust/member.rs} for the arguments. */
+    public Member member(String... arguments) throws IOException {
+        List<String> all = new ArrayList<>(List.of(namesrv));
+        all.addAll(List.of(arguments));
+        Member made = new Member(System.getProperty("interop.member"), body -> { }, all.toArray(String[]::new));
+        closing.push(made::close);
+        return made;
     }
 
     /** This text must be the same with CastMQ and with the control; what varies from run to run is masked. */
