@@ -1,22 +1,26 @@
 //! The body by which a broker registers with a name server (fact sheet: remoting 2.2).
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io::{Read, Write};
 
 use bytes::{Buf, BufMut, Bytes};
 use flate2::Compression;
 use flate2::read::ZlibDecoder;
 use flate2::write::ZlibEncoder;
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::de::{DeserializeOwned, Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::data_version::DataVersion;
 use super::json::{self, JsonError};
 use super::mapping::{TopicQueueMappingDetail, TopicQueueMappingInfo};
 use super::topic::TopicConfig;
 
-/// Largest body that a compressed registration may unfold to, bytes.
-pub const MAX_INFLATED: usize = 64 * 1024 * 1024;
+/// Largest body that a compressed registration may unfold to, bytes: as much as a frame may hold.
+pub const MAX_INFLATED: usize = 16 * 1024 * 1024;
+
+/// Topics of one registration at most: each takes a kilobyte and more of a nameserver's memory.
+pub const MAX_TOPICS: usize = 1 << 17;
 
 /// First byte of a zlib stream with the usual window; JSON begins with a brace.
 const ZLIB_MAGIC: u8 = 0x78;
@@ -37,6 +41,11 @@ pub enum RegisterError {
     /// A zlib stream that unfolds beyond all measure.
     #[error("cannot inflate the registration: it is larger than {MAX_INFLATED} bytes")]
     TooLarge,
+    /// More topics than a nameserver could bear from everybody.
+    #[error(
+        "the registration names {0} topics, and {MAX_TOPICS} are the most: share them out over more brokers"
+    )]
+    TooMany(usize),
     /// Sections that end too early or topics that cannot be read.
     #[error("cannot read the compressed registration: {0} is malformed")]
     Malformed(&'static str),
@@ -61,11 +70,37 @@ pub struct TopicConfigSerializeWrapper {
     /// Version of the static topics.
     pub mapping_data_version: DataVersion,
     /// Topics by name.
+    #[serde(deserialize_with = "topics")]
     pub topic_config_table: BTreeMap<String, TopicConfig>,
     /// Static topics as the broker knows them.
     pub topic_queue_mapping_detail_map: BTreeMap<String, TopicQueueMappingDetail>,
     /// Static topics as the name server needs them.
     pub topic_queue_mapping_info_map: BTreeMap<String, TopicQueueMappingInfo>,
+}
+
+/// Reads the table, and no more of it than is allowed.
+fn topics<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, TopicConfig>, D::Error> {
+    struct Table;
+
+    impl<'de> Visitor<'de> for Table {
+        type Value = BTreeMap<String, TopicConfig>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("topics by name")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut topics = BTreeMap::new();
+            while let Some((name, topic)) = map.next_entry()? {
+                topics.insert(name, topic);
+                if topics.len() > MAX_TOPICS {
+                    return Err(A::Error::custom(RegisterError::TooMany(topics.len())));
+                }
+            }
+            Ok(topics)
+        }
+    }
+    deserializer.deserialize_map(Table)
 }
 
 impl RegisterBrokerBody {
@@ -103,7 +138,11 @@ impl RegisterBrokerBody {
             data_version: take_json(&mut sections, "the data version")?,
             ..TopicConfigSerializeWrapper::default()
         };
-        for _ in 0..take_len(&mut sections, "the number of topics")? {
+        let count = take_len(&mut sections, "the number of topics")?;
+        if count > MAX_TOPICS {
+            return Err(RegisterError::TooMany(count));
+        }
+        for _ in 0..count {
             let line = take_section(&mut sections, "a topic")?;
             let topic = std::str::from_utf8(&line)
                 .ok()
@@ -194,6 +233,19 @@ mod tests {
         let table = &body.topic_config_serialize_wrapper.topic_config_table;
         assert_eq!(table["TBW102"], TopicConfig::new("TBW102", 8, Perm(7)));
         assert_eq!(body.encode(493, false).unwrap(), text);
+    }
+
+    #[test]
+    fn more_topics_than_are_allowed_are_refused_in_both_forms() {
+        let names: Vec<_> = (0..=MAX_TOPICS).map(|number| format!("\"{number}\":{{}}")).collect();
+        let table = format!("{{\"topicConfigTable\":{{{}}}}}", names.join(","));
+        let error = RegisterBrokerBody::decode(table.as_bytes(), 36).unwrap_err().to_string();
+        assert!(error.contains("names 131073 topics, and 131072 are the most"), "{error}");
+        let mut sections = Vec::new();
+        put_section(&mut sections, br#"{"counter":0,"stateVersion":0,"timestamp":0}"#);
+        sections.put_u32(1_000_000);
+        let error = RegisterBrokerBody::decode(&zlib(&sections), 493).unwrap_err();
+        assert!(matches!(error, RegisterError::TooMany(1_000_000)), "{error}");
     }
 
     #[test]
