@@ -57,6 +57,8 @@ impl Locks {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn queue(queue_id: i32) -> MessageQueue {
@@ -72,6 +74,58 @@ mod tests {
         assert!(locks.lock("b", vec![queue(1)], 2).is_empty(), "only its owner frees it");
         locks.unlock("a", &[queue(1)]);
         assert_eq!(locks.lock("b", vec![queue(1)], 3), [queue(1)]);
+    }
+
+    /// What a member does, to the queues of a set of bits.
+    #[derive(Debug, Clone)]
+    enum Step {
+        Lock(u8, u8),
+        Unlock(u8, u8),
+        Wait(Millis),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            4 => (0..3u8, 1..16u8).prop_map(|(client, queues)| Step::Lock(client, queues)),
+            2 => (0..3u8, 1..16u8).prop_map(|(client, queues)| Step::Unlock(client, queues)),
+            2 => prop_oneof![0..30_000i64, Just(EXPIRY), Just(EXPIRY + 1)].prop_map(Step::Wait),
+        ]
+    }
+
+    proptest! {
+        /// The model looks back: a queue is held by the last who got it, unless it gave it back or a minute passed.
+        #[test]
+        fn locks_are_given_as_a_model_gives_them(steps in proptest::collection::vec(step(), 1..80)) {
+            let (mut locks, mut now) = (Locks::default(), 0);
+            let mut history: Vec<(Millis, i32, Option<u8>)> = Vec::new();
+            let holder = |history: &[(Millis, i32, Option<u8>)], queue: i32, now: Millis| {
+                let last = history.iter().rev().find(|(_, of, _)| *of == queue);
+                last.filter(|(at, ..)| now - at <= EXPIRY).and_then(|(.., client)| *client)
+            };
+            for step in steps {
+                let of = |bits: u8| (0..4).filter(|queue| bits >> queue & 1 == 1).collect::<Vec<i32>>();
+                match step {
+                    Step::Wait(time) => now += time,
+                    Step::Lock(client, bits) => {
+                        let free = |queue: &i32| holder(&history, *queue, now).is_none_or(|held| held == client);
+                        let expected: Vec<i32> = of(bits).into_iter().filter(free).collect();
+                        let asked = of(bits).into_iter().map(queue).collect();
+                        let got = locks.lock(&client.to_string(), asked, now);
+                        prop_assert_eq!(got.iter().map(|one| one.queue_id).collect::<Vec<_>>(), expected.clone());
+                        history.extend(expected.into_iter().map(|queue| (now, queue, Some(client))));
+                    }
+                    Step::Unlock(client, bits) => {
+                        let queues: Vec<_> = of(bits).into_iter().map(queue).collect();
+                        locks.unlock(&client.to_string(), &queues);
+                        let own = |queue: &i32| holder(&history, *queue, now) == Some(client);
+                        let given: Vec<i32> = of(bits).into_iter().filter(own).collect();
+                        history.extend(given.into_iter().map(|queue| (now, queue, None)));
+                    }
+                }
+                let held = (0..4).any(|queue| holder(&history, queue, now).is_some());
+                prop_assert_eq!(locks.any_held(now), held);
+            }
+        }
     }
 
     #[test]
