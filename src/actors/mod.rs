@@ -8,6 +8,7 @@ pub mod nameserver;
 pub mod process;
 pub mod registration;
 pub mod remoting;
+pub mod statistics;
 pub mod store;
 pub mod supervision;
 pub mod topics;

@@ -55,6 +55,44 @@ pub struct OffsetWrapper {
     pub pull_offset: i64,
 }
 
+/// How far the groups of a broker are (code 317).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ConsumeStatsList {
+    /// The broker's address.
+    pub broker_addr: String,
+    /// One entry a group: its name, and how far it is in each of its topics.
+    pub consume_stats_list: Vec<BTreeMap<String, Vec<ConsumeStats>>>,
+    /// Messages that wait to be consumed, of all groups.
+    pub total_diff: i64,
+    /// Messages pulled and not consumed yet.
+    pub total_inflight_diff: i64,
+}
+
+/// A figure over the last day, hour and minute (code 315).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+pub struct BrokerStatsData {
+    /// Sampled every hour.
+    pub stats_day: BrokerStatsItem,
+    /// Sampled every ten minutes.
+    pub stats_hour: BrokerStatsItem,
+    /// Sampled every ten seconds.
+    pub stats_minute: BrokerStatsItem,
+}
+
+/// A figure over one span of time.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, Default)]
+#[serde(default)]
+pub struct BrokerStatsItem {
+    /// For one request on average.
+    pub avgpt: f64,
+    /// In all.
+    pub sum: i64,
+    /// Per second.
+    pub tps: f64,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

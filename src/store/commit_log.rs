@@ -16,6 +16,11 @@ use super::mapped_file::{FileWriter, MappedFile};
 use super::scan::{BLANK_HEADER, Found, MAGIC_BLANK, Verify, examine};
 use super::watermarks::{PhysicalOffset, Watermarks};
 
+/// What was appended last is in memory: a kernel that lacks memory takes older pages first.
+const HOT_TAIL: usize = 8 << 20;
+/// No system has smaller pages.
+const LEAST_PAGE: usize = 4096;
+
 /// The log as its readers, its flusher and its allocator share it.
 #[derive(Debug)]
 pub struct CommitLog {
@@ -120,6 +125,26 @@ impl CommitLog {
         let file = self.files.find(offset)?;
         let start = offset.since(file.base());
         file.slice(start..start.checked_add(len)?)
+    }
+
+    /// How many bytes from `offset` on, up to `max`, are in memory. Of what this process has written or read just
+    /// now the system is not asked. What is not there counts: whoever reads it finds out.
+    pub fn resident(&self, offset: PhysicalOffset, max: usize) -> usize {
+        let end = self.max_offset();
+        if offset >= self.checked && end.since(offset) <= HOT_TAIL {
+            return max;
+        }
+        let Some(file) = self.files.find(offset) else { return max };
+        let start = offset.since(file.base());
+        file.resident(start..start.saturating_add(max))
+    }
+
+    /// Reads bytes only to have them in memory: for threads that may wait for the device.
+    pub fn load(&self, offset: PhysicalOffset, len: usize) {
+        if let Some(bytes) = self.slice(offset, len) {
+            let pages = bytes.iter().step_by(LEAST_PAGE).chain(bytes.last());
+            std::hint::black_box(pages.fold(0, |sum, byte| sum ^ byte));
+        }
     }
 
     /// Whether the record of a consume queue unit may be served: no bit of it flipped since it was written, as

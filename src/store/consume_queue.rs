@@ -336,18 +336,39 @@ impl ConsumeQueue {
     ) -> Result<impl ExactSizeIterator<Item = Unit>, StoreError> {
         let count = max.min(self.end.since(from));
         Ok(self
-            .read(from, count)?
+            .read(from, count, Patience::Waits)?
             .chunks_exact(UNIT_SIZE)
             .map(|unit| Unit::decode(unit).unwrap_or(Unit::FILLER)))
     }
 
+    /// [`ConsumeQueue::range`] as far as no device has to be waited for, which may be not at all.
+    pub fn range_at_hand(
+        &mut self,
+        from: QueueOffset,
+        max: usize,
+    ) -> Result<impl ExactSizeIterator<Item = Unit>, StoreError> {
+        let count = max.min(self.end.since(from));
+        Ok(self
+            .read(from, count, Patience::None)?
+            .chunks_exact(UNIT_SIZE)
+            .map(|unit| Unit::decode(unit).unwrap_or(Unit::FILLER)))
+    }
+
+    /// Where the unit at an offset is: a file, and a place in it.
+    pub fn place(&self, at: QueueOffset) -> (PathBuf, u64) {
+        let size = self.files.file_size as i64;
+        let position = at.0.saturating_mul(UNIT_SIZE as i64);
+        let within = position.rem_euclid(size);
+        (self.files.dir.join(file_name(position - within)), within as u64)
+    }
+
     /// The unit that the files hold at an offset, written or not.
     fn stored(&mut self, at: QueueOffset) -> Result<Option<Unit>, StoreError> {
-        Ok(Unit::decode(self.read(at, 1)?))
+        Ok(Unit::decode(self.read(at, 1, Patience::Waits)?))
     }
 
     /// The bytes of up to `count` units from `at` on that lie in one file.
-    fn read(&mut self, at: QueueOffset, count: usize) -> Result<&[u8], StoreError> {
+    fn read(&mut self, at: QueueOffset, count: usize, patience: Patience) -> Result<&[u8], StoreError> {
         let size = self.files.file_size as i64;
         let position = at.0.saturating_mul(UNIT_SIZE as i64);
         let base = position - position.rem_euclid(size);
@@ -362,9 +383,9 @@ impl ConsumeQueue {
             buffer.resize(len, 0);
         }
         let window = buffer.get_mut(..len).unwrap_or_default();
-        let outcome = self.file(base)?.read_exact_at(window, (position - base) as u64);
+        let outcome = read_at(self.file(base)?, window, (position - base) as u64, patience);
         self.buffer = buffer;
-        outcome.map_err(StoreError::io("read", &path))?;
+        let len = outcome.map_err(StoreError::io("read", &path))?;
         Ok(self.buffer.get(..len).unwrap_or_default())
     }
 
@@ -390,7 +411,7 @@ impl ConsumeQueue {
     fn end_by_reading(&mut self) -> Result<QueueOffset, StoreError> {
         let mut at = self.first_of_file(self.bases.len().saturating_sub(3));
         loop {
-            let bytes = self.read(at, SCAN_UNITS)?;
+            let bytes = self.read(at, SCAN_UNITS, Patience::Waits)?;
             let (units, _) = bytes.as_chunks::<UNIT_SIZE>();
             let written = |bytes: &&[u8; UNIT_SIZE]| Unit::decode(*bytes).is_some_and(Unit::is_written);
             let whole = units.iter().take_while(written).count();
@@ -445,7 +466,8 @@ impl ConsumeQueue {
     ) -> Result<Option<(QueueOffset, Unit)>, StoreError> {
         let (mut at, mut count) = (from, 1);
         while at < to {
-            let (units, _) = self.read(at, count.min(to.since(at)))?.as_chunks::<UNIT_SIZE>();
+            let (units, _) =
+                self.read(at, count.min(to.since(at)), Patience::Waits)?.as_chunks::<UNIT_SIZE>();
             let units = units.iter().filter_map(|unit| Unit::decode(unit));
             let (mut passed, mut found) = (0, None);
             for unit in units {
@@ -532,6 +554,29 @@ impl ConsumeQueue {
     pub fn flush(&mut self) -> Result<(), StoreError> {
         flush(&self.files, &self.state)
     }
+}
+
+/// Whether a read may wait for the device.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Patience {
+    Waits,
+    None,
+}
+
+/// Fills `window`, or without patience as much of it as is in memory; how much that is.
+fn read_at(file: &File, window: &mut [u8], at: u64, patience: Patience) -> io::Result<usize> {
+    use rustix::io::{Errno, ReadWriteFlags, preadv2};
+    if patience == Patience::None {
+        let mut parts = [io::IoSliceMut::new(window)];
+        match preadv2(file, &mut parts, at, ReadWriteFlags::NOWAIT) {
+            Ok(len) => return Ok(len),
+            Err(Errno::AGAIN) => return Ok(0),
+            // A file system without such reads is mostly one in memory.
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    file.read_exact_at(window, at).map(|()| window.len())
 }
 
 /// Forces a queue's unsynced units to the device, whoever owns it.

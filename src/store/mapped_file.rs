@@ -118,6 +118,26 @@ impl MappedFile {
         is_published.then(|| self.whole.slice(range))
     }
 
+    /// How many bytes of a range, from its start on, are in memory, so that reading them waits for no device. All
+    /// of them where the system does not say.
+    pub fn resident(&self, range: Range<usize>) -> usize {
+        let page = rustix::param::page_size();
+        let (first, end) = (range.start - range.start % page, range.end.min(self.len()));
+        if first >= end {
+            return 0;
+        }
+        let mut present = vec![0u8; (end - first).div_ceil(page)];
+        // SAFETY: the range lies within the mapping and begins at one of its pages; `present` has a byte for
+        // each of them. Nothing is read or written there.
+        let asked = unsafe {
+            let start = self.mapping.0.as_mut_ptr().add(first);
+            libc::mincore(start.cast(), end - first, present.as_mut_ptr().cast())
+        };
+        let pages = present.iter().take_while(|page| *page & 1 == 1).count();
+        let known = if asked == 0 { (first + pages * page).min(end) } else { end };
+        known.saturating_sub(range.start)
+    }
+
     /// The right to write from `published` on, or `None` while another writer of this file lives.
     pub fn writer(self: &Arc<Self>) -> Option<FileWriter> {
         let lease = self.writer.take()?;
@@ -220,6 +240,7 @@ mod tests {
         assert!(file.slice(0..3).is_none());
         writer.publish(3);
         assert_eq!(file.slice(0..3).unwrap(), "abc");
+        assert!((3..=4096).contains(&file.resident(0..4096)) && file.resident(9000..9001) == 0);
         assert!(file.slice(0..4).is_none());
         assert!(writer.reserve(8190).is_none());
     }

@@ -42,6 +42,7 @@ pub mod retention;
 pub mod scan;
 #[allow(clippy::module_inception)]
 pub mod store;
+pub mod tally;
 pub mod watermarks;
 
 pub use error::StoreError;

@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use dashmap::DashMap;
 
 use super::lease::Seat;
+use super::tally::{Counted, Tally};
 use super::watermarks::QueueOffset;
+use crate::protocol::topic::is_system_topic;
 
 /// Nothing of the queue waits for a sync.
 const CLEAN: i64 = i64::MAX;
@@ -22,6 +24,9 @@ pub struct QueueState {
     dirty_from: AtomicI64,
     /// Its directory is new, and perhaps not yet on the device.
     new_dir: AtomicBool,
+    is_system: bool,
+    is_closed: AtomicBool,
+    stored: Tally,
     pub(super) owner: Seat,
 }
 
@@ -33,12 +38,39 @@ impl Default for QueueState {
             min: AtomicI64::new(0),
             dirty_from: AtomicI64::new(CLEAN),
             new_dir: AtomicBool::new(false),
+            is_system: false,
+            is_closed: AtomicBool::new(false),
+            stored: Tally::default(),
             owner: Seat::default(),
         }
     }
 }
 
 impl QueueState {
+    fn of(topic: &str) -> Arc<Self> {
+        Arc::new(QueueState { is_system: is_system_topic(topic), ..QueueState::default() })
+    }
+
+    /// Whether its topic is one of the system's.
+    pub fn is_system(&self) -> bool {
+        self.is_system
+    }
+
+    /// Lets it take messages, or not: its topic is being deleted.
+    pub fn set_closed(&self, is_closed: bool) {
+        self.is_closed.store(is_closed, Ordering::Release);
+    }
+
+    /// Whether it takes no messages.
+    pub fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::Acquire)
+    }
+
+    /// What was stored in it since the process began. Writer: who appends to the log.
+    pub fn stored(&self) -> &Tally {
+        &self.stored
+    }
+
     /// The offset that the next message appended to the log gets. Writer: who appends to the log.
     pub fn next_offset(&self) -> QueueOffset {
         QueueOffset(self.next.load(Ordering::Acquire))
@@ -116,7 +148,34 @@ impl QueueTable {
         if let Some(state) = self.get(topic, queue_id) {
             return state;
         }
-        self.topics.entry(topic.to_owned()).or_default().entry(queue_id).or_default().clone()
+        self.topics
+            .entry(topic.to_owned())
+            .or_default()
+            .entry(queue_id)
+            .or_insert_with(|| QueueState::of(topic))
+            .clone()
+    }
+
+    /// What was stored in the queues of a topic since the process began.
+    pub fn stored(&self, topic: &str) -> Counted {
+        let mut sum = Counted::default();
+        if let Some(queues) = self.topics.get(topic) {
+            queues.values().for_each(|queue| sum += queue.stored().get());
+        }
+        sum
+    }
+
+    /// The queues of a topic.
+    pub fn of_topic(&self, topic: &str) -> Vec<(i32, Arc<QueueState>)> {
+        let queues = self.topics.get(topic);
+        queues
+            .map(|queues| queues.iter().map(|(id, state)| (*id, state.clone())).collect())
+            .unwrap_or_default()
+    }
+
+    /// Names of all topics that have queues.
+    pub fn topics(&self) -> Vec<String> {
+        self.topics.iter().map(|topic| topic.key().clone()).collect()
     }
 
     /// Forgets a queue.

@@ -19,6 +19,7 @@ use super::queue_path::queue_dir;
 use super::queue_table::{QueueState, QueueTable};
 use super::recovery::{Progress, RecoveryReport, recover};
 use super::scan::{Found, Verify, examine};
+use super::tally::Traffic;
 use super::watermarks::{PhysicalOffset, Watermarks};
 
 const LOG_DIR: &str = "commitlog";
@@ -83,6 +84,7 @@ pub struct Store {
     options: StoreOptions,
     log: Arc<CommitLog>,
     queues: Arc<QueueTable>,
+    traffic: Arc<Traffic>,
     checkpoint: Checkpoint,
     abort: AbortMark,
     /// Store time of the last record that is in all its queues, ms.
@@ -120,6 +122,7 @@ impl Store {
             options,
             log: Arc::new(log),
             queues: Arc::new(queues),
+            traffic: Arc::default(),
             checkpoint,
             abort,
             recovery,
@@ -152,6 +155,11 @@ impl Store {
     /// What is known of each queue.
     pub fn queues(&self) -> &Arc<QueueTable> {
         &self.queues
+    }
+
+    /// What went in and out since the process began.
+    pub fn traffic(&self) -> &Arc<Traffic> {
+        &self.traffic
     }
 
     /// The times up to which the parts are safe.

@@ -41,6 +41,40 @@ fn refusal(client: &mut Client, request: &PullMessageRequest) -> (ResponseCode, 
     (answer.header.response_code(), answer.header.remark.as_deref().unwrap_or_default().to_string())
 }
 
+/// A pull by what its group has registered.
+fn registered(offset: i64, version: i64) -> PullMessageRequest {
+    PullMessageRequest {
+        sys_flag: PullFlags(0),
+        subscription: None,
+        sub_version: version,
+        ..by_sql(offset, "", 0)
+    }
+}
+
+/// Registers a subscription of the group.
+fn beat(member: &mut Client, expression: &str, version: i64) {
+    let subscription = SubscriptionData {
+        topic: "T".into(),
+        sub_string: expression.into(),
+        expression_type: "SQL92".into(),
+        sub_version: version,
+        ..SubscriptionData::default()
+    };
+    let consumer = ConsumerData {
+        group_name: "g".into(),
+        subscription_data_set: [subscription].into_iter().collect(),
+        ..ConsumerData::default()
+    };
+    let beat = HeartbeatData {
+        client_id: "c".into(),
+        consumer_data_set: [consumer].into_iter().collect(),
+        ..HeartbeatData::default()
+    };
+    let told = member.tell(RequestCode::HEART_BEAT, &Fields::default(), &json::to_vec(&beat).unwrap());
+    // Beside the answer it is told that the group has changed.
+    while member.read().expect("an answer").header.opaque != told {}
+}
+
 #[test]
 fn sql_picks_messages_by_their_properties() {
     let dir = tempfile::tempdir().unwrap();
@@ -106,33 +140,37 @@ fn a_registered_expression_is_used_or_named_as_missing() {
     for (version, expression, expected) in
         [(1, "n < 3", Ok("012")), (2, "n <", Err(ResponseCode::FILTER_DATA_NOT_EXIST))]
     {
-        let subscription = SubscriptionData {
-            topic: "T".into(),
-            sub_string: expression.into(),
-            expression_type: "SQL92".into(),
-            sub_version: version,
-            ..SubscriptionData::default()
-        };
-        let consumer = ConsumerData {
-            group_name: "g".into(),
-            subscription_data_set: [subscription].into_iter().collect(),
-            ..ConsumerData::default()
-        };
-        let beat = HeartbeatData {
-            client_id: "c".into(),
-            consumer_data_set: [consumer].into_iter().collect(),
-            ..HeartbeatData::default()
-        };
-        let body = json::to_vec(&beat).unwrap();
-        let told = member.tell(RequestCode::HEART_BEAT, &Fields::default(), &body);
-        // Beside the answer it is told that the group has changed.
-        while member.read().expect("an answer").header.opaque != told {}
-        let request = PullMessageRequest { sys_flag: PullFlags(0), subscription: None, ..by_sql(0, "", 0) };
+        beat(&mut member, expression, version);
+        let request = registered(0, 0);
         match expected {
             Ok(found) => assert_eq!(bodies(&mut client, &request).2, found),
             Err(code) => assert_eq!(refusal(&mut client, &request).0, code),
         }
     }
+}
+
+#[test]
+fn a_newer_expression_outlives_a_restart_and_pulls_name_their_version() {
+    let dir = tempfile::tempdir().unwrap();
+    {
+        let broker = broker(dir.path(), true);
+        let (mut client, mut member) = (broker.connect(), broker.connect());
+        ten(&mut client);
+        assert_eq!(refusal(&mut client, &registered(0, 5)).0, ResponseCode::SUBSCRIPTION_NOT_EXIST);
+        beat(&mut member, "n > 6", 5);
+        assert_eq!(bodies(&mut client, &registered(0, 5)).2, "789");
+        assert_eq!(refusal(&mut client, &registered(0, 6)).0, ResponseCode::SUBSCRIPTION_NOT_LATEST);
+    }
+    let file = std::fs::read_to_string(dir.path().join("config/consumerFilter.json")).unwrap();
+    assert!(file.contains("\"expression\": \"n > 6\"") && file.contains("\"clientVersion\": 5"), "{file}");
+    let broker = broker(dir.path(), true);
+    let (mut client, mut old, mut new) = (broker.connect(), broker.connect(), broker.connect());
+    beat(&mut old, "n < 3", 4);
+    assert_eq!(bodies(&mut client, &registered(0, 4)).2, "789", "an older one does not count");
+    beat(&mut new, "n >", 6);
+    assert_eq!(refusal(&mut client, &registered(0, 6)).0, ResponseCode::FILTER_DATA_NOT_EXIST);
+    beat(&mut new, "n > 8", 7);
+    assert_eq!(bodies(&mut client, &registered(0, 7)).2, "9");
 }
 
 #[test]

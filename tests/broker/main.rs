@@ -3,9 +3,11 @@
 #![cfg(feature = "server")]
 #![allow(clippy::unwrap_used, clippy::expect_used)] // These are tests, helpers included.
 
+mod cold_reads;
 #[cfg(feature = "chaos")]
 mod crashes;
 mod delays;
+mod deleting;
 mod durability;
 mod faulty_disk;
 mod filters;
@@ -15,8 +17,11 @@ mod hostile;
 mod index;
 mod messages;
 mod names;
+#[cfg(feature = "chaos")]
+mod ordered_groups;
 mod replies;
 mod retention;
 mod retries;
+mod statistics;
 mod sync_flush;
 mod transactions;

@@ -13,6 +13,7 @@ use crate::{
         groups::Groups,
         registration::Registration,
         remoting::Origin,
+        statistics::Statistics,
         store::{Queues, StoreActors, queue::QueueMessage},
         supervision::{Address, Branch, Clock, Millis},
         topics::Topics,
@@ -86,6 +87,8 @@ pub struct Broker {
     pub delivery: Delivery,
     /// Its registration with the nameservers.
     pub registration: Registration,
+    /// What went through it.
+    pub statistics: Statistics,
     /// Unique keys, for messages that come without.
     pub unique_ids: UniqueIds,
     /// What is added to the properties of every message: region, trace and cluster, in their text form.
@@ -96,4 +99,6 @@ pub struct Broker {
     pub clock: Clock,
     /// When it started.
     pub started: Millis,
+    /// Bytes of memory that the machine has.
+    pub memory: u64,
 }

@@ -8,17 +8,17 @@ use crate::{
         remoting::Request,
         store::{
             Refusal,
-            queue::{AnswerFlags, PullJob, QueueMessage},
+            queue::{AnswerFlags, Limits, Loads, Most, PullJob, QueueMessage},
         },
     },
-    config::BrokerConfig,
+    config::{self, BrokerConfig},
     filter::{Filter, FilterError},
     protocol::{
         codes::{RequestCode, ResponseCode},
         fields::Value,
         heartbeat::MessageModel,
         requests::pull::{PullMessageRequest, PullMessageResponse},
-        subscription::SubscriptionGroupConfig,
+        subscription::{EXPRESSION_TAG, SubscriptionGroupConfig},
         topic::{Perm, TopicConfig},
     },
     store::QueueOffset,
@@ -83,11 +83,12 @@ pub(super) async fn serve(broker: &Arc<Broker>, request: Request) {
     };
     let job = PullJob {
         from: QueueOffset(header.queue_offset),
-        max_messages: wanted_messages(&config, &header),
-        max_bytes: wanted_bytes(&config, &header),
+        group: header.consumer_group.clone(),
+        limits: limits(&config, &header, broker.memory),
         filter: admitted.filter,
         hold_until: hold(&config, &header).map(|wait| broker.clock.now() + wait),
         flags: admitted.flags,
+        loads: Loads::default(),
         reply: Some(request.reply),
     };
     if let Err(busy) = queue.send(QueueMessage::Pull(job)) {
@@ -137,11 +138,20 @@ fn admit(
         return Err(Denial::new(ResponseCode::INVALID_PARAMETER, remark));
     }
     let filter = filter(broker, config, header, &group)?;
-    Ok(Admitted { filter, flags: answer_flags(&topic, &group) })
+    Ok(Admitted { filter, flags: answer_flags(config, &topic, &group) })
 }
 
-fn answer_flags(topic: &TopicConfig, group: &SubscriptionGroupConfig) -> AnswerFlags {
-    AnswerFlags { broker_id: group.broker_id, topic: topic.topic_sys_flag, group: group.group_sys_flag }
+fn answer_flags(config: &BrokerConfig, topic: &TopicConfig, group: &SubscriptionGroupConfig) -> AnswerFlags {
+    let (usual, when_slow) = match config.slave_read_enable {
+        true => (group.broker_id, group.which_broker_when_consume_slowly),
+        false => (0, 0),
+    };
+    AnswerFlags {
+        broker_id: usual,
+        broker_id_when_slow: when_slow,
+        topic: topic.topic_sys_flag,
+        group: group.group_sys_flag,
+    }
 }
 
 /// The filter that comes with the pull, or the registered one.
@@ -181,12 +191,26 @@ fn filter(
         ));
     }
     let (language, expression) = (&*subscription.expression_type, &*subscription.sub_string);
-    Filter::admit(Some(language), expression, config.enable_property_filter).map_err(|error| match error {
-        FilterError::Sql(_) => unfit(&error, ResponseCode::FILTER_DATA_NOT_EXIST),
-        FilterError::UnknownType(_) | FilterError::NoTag | FilterError::Disabled(_) => {
-            unfit(&error, error.code())
+    if matches!(language, "" | EXPRESSION_TAG) {
+        return Filter::parse(None, expression).map_err(|error| unfit(&error, error.code()));
+    }
+    let Some((version, filter)) = broker.groups.filter(name, &header.topic) else {
+        let remark = "The broker's consumer filter data is not exist!Your expression may be wrong!";
+        let reason = Filter::parse(Some(language), expression).err().map(|error| format!(" {error}"));
+        let remark = format!("{remark}{}", reason.unwrap_or_default());
+        return Err(Denial::new(ResponseCode::FILTER_DATA_NOT_EXIST, remark));
+    };
+    if version < header.sub_version {
+        let remark = "the consumer's consumer filter data not latest";
+        return Err(Denial::new(ResponseCode::FILTER_DATA_NOT_LATEST, remark));
+    }
+    match config.enable_property_filter {
+        true => Ok(filter),
+        false => {
+            let error = FilterError::Disabled(language.to_owned());
+            Err(unfit(&error, error.code()))
         }
-    })
+    }
 }
 
 /// The refusal of an expression; the words before the reason are RocketMQ's.
@@ -194,9 +218,6 @@ fn unfit(error: &FilterError, code: ResponseCode) -> Denial {
     let remark = match code {
         ResponseCode::SUBSCRIPTION_PARSE_FAILED => {
             format!("parse the consumer's subscription failed: {error}")
-        }
-        ResponseCode::FILTER_DATA_NOT_EXIST => {
-            format!("The broker's consumer filter data is not exist!Your expression may be wrong! {error}")
         }
         _ => error.to_string(),
     };
@@ -213,16 +234,25 @@ fn hold(config: &BrokerConfig, header: &PullMessageRequest) -> Option<i64> {
     Some(if config.long_polling_enable { wait } else { short })
 }
 
-fn wanted_messages(config: &BrokerConfig, header: &PullMessageRequest) -> usize {
-    let most = config.max_transfer_count_on_message_in_memory as usize;
-    usize::try_from(header.max_msg_nums).unwrap_or(0).clamp(1, most.max(1))
-}
-
-fn wanted_bytes(config: &BrokerConfig, header: &PullMessageRequest) -> usize {
-    let most = config.max_transfer_bytes_on_message_in_memory.len();
-    match header.max_msg_bytes.map(usize::try_from) {
-        Some(Ok(wanted @ 1..)) => wanted.min(most),
-        _ => most,
+/// How much the pull gets at most, on a machine with so many bytes of memory.
+fn limits(config: &BrokerConfig, header: &PullMessageRequest, memory: u64) -> Limits {
+    let messages = usize::try_from(header.max_msg_nums).unwrap_or(0).max(1);
+    let bytes = header.max_msg_bytes.and_then(|most| usize::try_from(most).ok()).filter(|most| *most > 0);
+    let most = |count: u32, size: config::Bytes| Most {
+        messages: messages.min(count as usize).max(1),
+        bytes: bytes.unwrap_or(usize::MAX).min(size.len()),
+    };
+    let near = memory / 100 * config.access_message_in_memory_max_ratio.0;
+    Limits {
+        from_memory: most(
+            config.max_transfer_count_on_message_in_memory,
+            config.max_transfer_bytes_on_message_in_memory,
+        ),
+        from_disk: most(
+            config.max_transfer_count_on_message_in_disk,
+            config.max_transfer_bytes_on_message_in_disk,
+        ),
+        near: usize::try_from(near).unwrap_or(usize::MAX),
     }
 }
 

@@ -191,6 +191,10 @@ fn create_topic(broker: Arc<Broker>, incoming: Incoming) {
         let mut sends = Sends::new(&broker);
         match created {
             Some(created) => sends.add_to(&created, incoming),
+            None if broker.topics.is_leaving(&incoming.header.topic) => {
+                let remark = "[CASTMQ]the topic is being deleted, try again".to_owned();
+                sends.refuse(incoming.reply, ResponseCode::SYSTEM_BUSY, remark);
+            }
             None => {
                 let remark = format!("topic[{}] not exist, apply first please!", incoming.header.topic);
                 sends.refuse(incoming.reply, ResponseCode::TOPIC_NOT_EXIST, remark);

@@ -35,16 +35,27 @@ pub(super) fn most_retries(group: &SubscriptionGroupConfig, version: i32, asked:
 pub(super) fn serve(broker: &Arc<Broker>, request: Request) {
     let reply = request.reply;
     match again(broker, &SendBackRequest::from_fields(&request.header.fields), request.header.version) {
-        Ok(Some(fields)) => broker.queues.put(
-            fields,
-            Acknowledgement::inner(move |stored| match stored {
-                Ok(_) => reply.ok(),
+        Ok(Some(Again { fields, topic, group })) => {
+            let traffic = broker.store.traffic().clone();
+            let told = move |stored| match stored {
+                Ok(_) => {
+                    traffic.sent_back(&topic, &group);
+                    reply.ok();
+                }
                 Err(Refusal { code, remark }) => reply.refuse(code, &remark),
-            }),
-        ),
+            };
+            broker.queues.put(fields, Acknowledgement::inner(told));
+        }
         Ok(None) => reply.ok(),
         Err(Refusal { code, remark }) => reply.refuse(code, &remark),
     }
+}
+
+/// A message that is stored again: where it came from, and who could not consume it.
+struct Again {
+    fields: RecordFields,
+    topic: String,
+    group: String,
 }
 
 /// The message as it is stored again; `None` for a group that retries nothing.
@@ -52,7 +63,7 @@ fn again(
     broker: &Broker,
     asked: &Result<SendBackRequest, crate::protocol::requests::FieldError>,
     version: i32,
-) -> Result<Option<RecordFields>, Refusal> {
+) -> Result<Option<Again>, Refusal> {
     let refusal = |code, remark| Err(Refusal { code, remark });
     let asked = match asked {
         Ok(asked) => asked,
@@ -92,7 +103,10 @@ fn again(
     }
     let fields = returned(&view, view.fields_in(&record), &topic, level);
     let fields = RecordFields { store_host: broker.identity.address, ..fields };
-    Ok(Some(redirect::by_delay_level(fields, broker.delivery.levels())))
+    let origin = fields.properties.get(name::RETRY_TOPIC).unwrap_or(view.topic);
+    let topic = String::from_utf8_lossy(origin).into_owned();
+    let fields = redirect::by_delay_level(fields, broker.delivery.levels());
+    Ok(Some(Again { fields, topic, group: asked.group.to_string() }))
 }
 
 /// What a message becomes that comes back, for the retries or, without a level, the dead letters.

@@ -18,6 +18,7 @@ use crate::{
         process::{Closing, Threads},
         registration::{self, Registration, RegistrationData},
         remoting::{self, Doors, Origin},
+        statistics,
         store::{self, StoreThreads},
         supervision::Branch,
         topics,
@@ -208,6 +209,7 @@ impl OpenBroker {
             }
         })?;
         let groups = groups::grow(parent, control, background, &config, &store, &topics)?;
+        let statistics = statistics::grow(parent, control, &store, &identity.cluster);
         let settings = registration_settings(&config, &identity);
         let (added_properties, origin) = (added_properties(&config), origin(&config, &identity));
         let config = Arc::new(Live::new(config));
@@ -233,6 +235,7 @@ impl OpenBroker {
             added_properties,
             unique_ids: UniqueIds::new(identity.address.ip(), std::process::id(), fastrand::u32(..)),
             started: clock.now(),
+            memory: memory(),
             identity,
             config,
             store,
@@ -242,12 +245,18 @@ impl OpenBroker {
             groups,
             delivery,
             registration: register,
+            statistics,
             tree: parent.root(),
             clock,
         });
         remoting::open(parent, doors, Arc::new(BrokerService(broker.clone())))?;
         Ok(broker)
     }
+}
+
+fn memory() -> u64 {
+    let system = rustix::system::sysinfo();
+    (system.totalram as u64).saturating_mul(u64::from(system.mem_unit))
 }
 
 fn close(store: &Store) -> Result<(), StoreError> {

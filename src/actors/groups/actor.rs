@@ -11,6 +11,7 @@ use std::{
 use bytes::Bytes;
 
 use super::{
+    filters::Filters,
     group::{Beat, Group},
     heartbeat::Part,
 };
@@ -82,6 +83,7 @@ pub(super) struct GroupActor {
     pub(super) group: Arc<Group>,
     pub(super) topics: Topics,
     pub(super) settings: Arc<Settings>,
+    pub(super) filters: Arc<Filters>,
     /// The members are to be told that they share out the queues anew.
     pub(super) changed: bool,
 }
@@ -92,6 +94,19 @@ impl GroupActor {
             tracing::warn!(group = self.name, client = client.client_id, "no heartbeat: forgotten");
             client.peer.close();
             self.changed = true;
+        }
+        self.end_filters(now);
+    }
+
+    fn leave(&mut self, peer: u64, now: Millis) {
+        self.changed |= self.group.leave(peer);
+        self.end_filters(now);
+    }
+
+    /// The filters of a group without members are kept for some time only.
+    fn end_filters(&self, now: Millis) {
+        if !self.group.is_online() {
+            self.filters.end(&self.name, now, |_| true);
         }
     }
 
@@ -132,16 +147,19 @@ impl Behaviour for GroupActor {
         match message {
             GroupMessage::Heartbeat(beat, part) => {
                 let peer = beat.client.peer.clone();
+                if !beat.without_sub {
+                    self.filters.register(&self.name, &beat.data.subscription_data_set, now);
+                }
                 let heard = self.group.heard(beat, now);
                 self.changed |= heard.rebalance;
                 // It may have ended while its heartbeat waited here, and leaves only once.
                 if peer.is_closed() {
-                    self.changed |= self.group.leave(peer.id());
+                    self.leave(peer.id(), now);
                 }
                 part.done(heard.subscriptions_differ);
             }
             GroupMessage::Leave(peer, reply) => {
-                self.changed |= self.group.leave(peer);
+                self.leave(peer, now);
                 if let Some(reply) = reply {
                     reply.ok();
                 }

@@ -1,15 +1,22 @@
-//! The actor that saves the offsets, every few seconds and at the end.
+//! The actor that saves offsets and filters, every few seconds and at the end.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use super::{Shared, offsets::Offsets};
+use serde::Serialize;
+
+use super::{
+    Shared,
+    filters::{FilterFile, Filters},
+    offsets::Offsets,
+};
 use crate::{
-    actors::supervision::{Behaviour, Cx, Readiness},
+    actors::supervision::{Behaviour, Cx, Millis, Readiness},
     protocol::{json, offsets::ConsumerOffsets},
     store::{StoreError, StoreOptions, config_file, disk::Disk},
 };
 
 const OFFSETS_FILE: &str = "config/consumerOffset.json";
+const FILTERS_FILE: &str = "config/consumerFilter.json";
 /// Where RocketMQ keeps all offsets once light queues are enabled.
 const LIGHT_OFFSETS_FILE: &str = "config/lmqConsumerOffset.json";
 
@@ -27,9 +34,11 @@ pub(super) struct Keeper {
     pub(super) interval: Duration,
     /// The count of changes that the file has.
     pub(super) saved: Option<u64>,
+    /// The same of the filters.
+    pub(super) saved_filters: u64,
 }
 
-/// Where offsets are saved.
+/// Where offsets and filters are saved.
 #[derive(Debug, Clone)]
 pub(super) struct Files {
     disk: Arc<dyn Disk>,
@@ -57,14 +66,32 @@ impl Files {
     }
 
     fn save(&self, offsets: &Offsets) -> Result<(), StoreError> {
-        // The table has text and integers for keys and nothing else that JSON could not say.
-        let text = json::to_config(&offsets.to_file()).ok().and_then(|text| String::from_utf8(text).ok());
-        config_file::write_text(self.disk.as_ref(), &self.root.join(OFFSETS_FILE), &text.unwrap_or_default())
+        self.write(OFFSETS_FILE, &offsets.to_file())
+    }
+
+    /// Reads the filters.
+    pub(super) fn load_filters(&self, now: Millis) -> Result<Filters, StoreError> {
+        let parse = |text: &str| json::from_slice::<FilterFile>(text.as_bytes()).ok();
+        let file = config_file::read_parsed(&self.root.join(FILTERS_FILE), parse)?;
+        Ok(Filters::load(file.unwrap_or_default(), now))
+    }
+
+    fn write(&self, name: &str, table: &impl Serialize) -> Result<(), StoreError> {
+        // The tables have text and integers for keys and nothing else that JSON could not say.
+        let text = json::to_config(table).ok().and_then(|text| String::from_utf8(text).ok());
+        config_file::write_text(self.disk.as_ref(), &self.root.join(name), &text.unwrap_or_default())
     }
 }
 
 impl Keeper {
-    fn save(&mut self) {
+    fn save(&mut self, now: Millis) {
+        let changes = self.shared.filters.changes();
+        if changes != self.saved_filters {
+            match self.files.write(FILTERS_FILE, &self.shared.filters.to_file(now)) {
+                Ok(()) => self.saved_filters = changes,
+                Err(error) => tracing::error!(%error, "cannot save the filters of consumers"),
+            }
+        }
         // Read first: a change that comes between is saved once more, never missed.
         let changes = Some(self.shared.offsets.changes());
         if changes == self.saved {
@@ -87,12 +114,12 @@ impl Behaviour for Keeper {
     }
 
     fn handle(&mut self, KeeperMessage::Save: KeeperMessage, cx: &mut Cx<'_, Self>) {
-        self.save();
+        self.save(cx.clock().now());
         cx.after(self.interval, KeeperMessage::Save);
     }
 
-    fn stop(&mut self, _cx: &mut Cx<'_, Self>) -> Readiness {
-        self.save();
+    fn stop(&mut self, cx: &mut Cx<'_, Self>) -> Readiness {
+        self.save(cx.clock().now());
         Readiness::Ready
     }
 

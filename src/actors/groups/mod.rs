@@ -5,6 +5,7 @@
 //! that crashes forgets nobody.
 
 mod actor;
+mod filters;
 mod group;
 mod heartbeat;
 mod keeper;
@@ -26,6 +27,7 @@ use dashmap::DashMap;
 
 use self::{
     actor::{GroupActor, GroupMessage, Settings},
+    filters::Filters,
     group::Beat,
     heartbeat::Answer,
     keeper::{Files, Keeper},
@@ -39,6 +41,7 @@ use crate::{
         topics::Topics,
     },
     config::BrokerConfig,
+    filter::Filter,
     protocol::{
         codes::ResponseCode,
         heartbeat::{HeartbeatData, MessageModel},
@@ -73,6 +76,7 @@ struct Shared {
     groups: DashMap<String, Seat>,
     producers: Producers,
     offsets: Offsets,
+    filters: Arc<Filters>,
     /// The groups of each connection, so that its end need not be told to all groups.
     belongs: DashMap<u64, Belongs>,
 }
@@ -106,13 +110,15 @@ pub fn grow(
     topics: &Topics,
 ) -> Result<Groups, StoreError> {
     let files = Files::of(store.options());
-    let shared = Arc::new(Shared { offsets: files.load()?, ..Shared::default() });
+    let filters = Arc::new(files.load_filters(parent.clock().now())?);
+    let shared = Arc::new(Shared { offsets: files.load()?, filters, ..Shared::default() });
     let settings = Arc::new(Settings::new(config));
     let groups = parent.branch(Spec::new("groups", arbiter).shutdown(SHUTDOWN), Strategy::OneForOne);
     // First in, last out: what the groups commit while they stop is saved.
     let (own, interval) = (shared.clone(), config.flush_consumer_offset_interval.duration());
     groups.child(Spec::new("offsets", file_arbiter).shutdown(SHUTDOWN), move || {
-        Ok(Keeper { shared: own.clone(), files: files.clone(), interval, saved: None })
+        let (shared, files) = (own.clone(), files.clone());
+        Ok(Keeper { shared, files, interval, saved: None, saved_filters: 0 })
     });
     let (own, same) = (shared.clone(), settings.clone());
     groups.child(Spec::new("producers", arbiter), move || {
@@ -139,6 +145,17 @@ impl Groups {
     /// The group's subscription to a topic.
     pub fn subscription(&self, group: &str, topic: &str) -> Option<Arc<SubscriptionData>> {
         self.shared.groups.get(group)?.group.subscription(topic)
+    }
+
+    /// The filter of a subscription that names no tags, and the version of the subscription that it was last
+    /// registered with.
+    pub fn filter(&self, group: &str, topic: &str) -> Option<(i64, Filter)> {
+        self.shared.filters.get(group, topic)
+    }
+
+    /// What is kept of that filter, as JSON.
+    pub fn filter_text(&self, group: &str, topic: &str) -> String {
+        self.shared.filters.text(group, topic)
     }
 
     /// Whether the group has members.
@@ -285,6 +302,7 @@ impl Groups {
     fn grow_group(&self, name: &str) -> Seat {
         let group = Arc::new(Group::default());
         let (own, topics, settings) = (group.clone(), self.topics.clone(), self.settings.clone());
+        let filters = self.shared.filters.clone();
         let name = name.to_owned();
         let spec = Spec::new(name.clone(), &self.arbiter).restart(Restart::Transient);
         let actor = self.consumers.child(spec, move || {
@@ -293,6 +311,7 @@ impl Groups {
                 group: own.clone(),
                 topics: topics.clone(),
                 settings: settings.clone(),
+                filters: filters.clone(),
                 // After a crash once too often rather than once too little.
                 changed: true,
             })

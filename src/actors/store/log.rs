@@ -11,11 +11,12 @@ use super::{
 };
 use crate::{
     actors::supervision::{Address, Behaviour, Cx, Millis},
-    protocol::record::RecordDraft,
+    protocol::{codes::ResponseCode, record::RecordDraft},
     store::{
         PhysicalOffset, StoreError,
         commit_log::{Appender, CommitLog},
         queue_table::QueueState,
+        tally::Traffic,
     },
 };
 
@@ -61,6 +62,7 @@ impl Records {
 /// What the writer works with.
 pub(super) struct LogWriter {
     pub(super) log: Arc<CommitLog>,
+    pub(super) traffic: Arc<Traffic>,
     pub(super) appender: Appender,
     /// With synchronous flush: where those wait who wait for the device.
     pub(super) sync: Option<SyncFlush>,
@@ -87,6 +89,10 @@ const WARM_AHEAD: usize = 16 << 20;
 impl LogWriter {
     fn append(&mut self, queue: &QueueState, entry: Entry, now: Millis) {
         let Entry { records, waits, ack } = entry;
+        if queue.is_closed() {
+            let remark = "[CASTMQ]the topic is being deleted, try again".to_owned();
+            return ack.refused(&Refusal { code: ResponseCode::SYSTEM_BUSY, remark });
+        }
         match self.place(queue, &records, now) {
             Ok(placed) if self.sync.is_some() && waits => {
                 let end = self.log.max_offset();
@@ -94,6 +100,7 @@ impl LogWriter {
             }
             Ok(placed) => ack.stored(placed),
             Err(error) => {
+                self.traffic.failed.add(1, 0);
                 self.lacks_file |= error.is_disk_full();
                 ack.refused(&Refusal::from(&error));
             }
@@ -117,6 +124,11 @@ impl LogWriter {
             }
         })?;
         queue.set_next_offset(next);
+        queue.stored().add(drafts.len(), size);
+        self.traffic.stored.add(drafts.len(), size);
+        if !queue.is_system() {
+            self.traffic.stored_by_users.add(drafts.len(), size);
+        }
         let sizes = match records {
             Records::One(_) => Vec::new(),
             Records::Many(drafts) => drafts.iter().map(RecordDraft::total_size).collect(),

@@ -202,6 +202,7 @@ fn log_writer(
             appender: log.appender()?,
             warm: log.max_offset(),
             log,
+            traffic: store.traffic().clone(),
             sync: sync.then_some(log::SyncFlush { waiters, appended }),
             appended: behind.advanced.clone(),
             allocator: allocator.clone(),

@@ -1,17 +1,20 @@
 //! The actor of one topic queue: it prepares records, owns the consume queue, and serves pulls.
 
+mod cold;
 mod pull;
 mod send;
 mod watch;
 
 use std::{
+    collections::HashMap,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
-pub(crate) use pull::{AnswerFlags, PullJob};
+pub(crate) use cold::{AT_ONCE, Loads};
+pub(crate) use pull::{AnswerFlags, Limits, Most, PullJob};
 pub(crate) use send::{Payload, SendJob};
 pub(crate) use watch::{Found, Watch};
 
@@ -21,12 +24,14 @@ use super::{
 };
 use crate::{
     actors::supervision::{Address, Behaviour, Cx, Millis, Readiness},
+    protocol::fields::Text,
     store::{
         PhysicalOffset, QueueOffset, Store, StoreError,
         commit_log::CommitLog,
         consume_queue::{Appended, ConsumeQueue, Unit},
         offset_by_time::Boundary,
         queue_table::QueueState,
+        tally::Tally,
     },
 };
 
@@ -70,6 +75,12 @@ pub(crate) struct TopicQueue {
     log: Arc<CommitLog>,
     writer: Address<LogMessage>,
     held: Vec<PullJob>,
+    /// What groups have read of it.
+    readers: HashMap<Text, Arc<Tally>>,
+    /// Places at the device, shared by all queues.
+    places: Arc<Semaphore>,
+    /// Reads that went there.
+    loads: u64,
     watches: Vec<Watch>,
     /// The earliest time at which a `Due` is under way.
     alarm: Option<Millis>,
@@ -95,6 +106,7 @@ impl TopicQueue {
         topic: &str,
         queue_id: i32,
         writer: Address<LogMessage>,
+        places: Arc<Semaphore>,
     ) -> Result<Self, StoreError> {
         let mut queue = open_when_free(store, topic, queue_id)?;
         queue.correct_min(store.log().min_offset())?;
@@ -108,6 +120,9 @@ impl TopicQueue {
             log: store.log().clone(),
             writer,
             held: Vec::new(),
+            readers: HashMap::new(),
+            places,
+            loads: 0,
             watches: Vec::new(),
             alarm: None,
             unwritten: Vec::new(),
@@ -241,6 +256,6 @@ impl Behaviour for TopicQueue {
 
     fn observe(&self) -> String {
         let (min, max) = (self.queue.min_offset(), self.queue.max_offset());
-        format!("{min} to {max}, {} pulls held", self.held.len())
+        format!("{min} to {max}, {} pulls held, {} reads from disk", self.held.len(), self.loads)
     }
 }

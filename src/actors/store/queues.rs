@@ -8,11 +8,12 @@ use std::{
 
 use actix::ArbiterHandle;
 use dashmap::DashMap;
+use tokio::sync::Semaphore;
 
 use super::{
     ack::{Acknowledgement, Refusal},
     log::LogMessage,
-    queue::{Payload, QueueMessage, SendJob, TopicQueue},
+    queue::{AT_ONCE, Payload, QueueMessage, SendJob, TopicQueue},
 };
 use crate::{
     actors::supervision::{Address, Branch, Restart, Spec},
@@ -31,6 +32,8 @@ struct Directory {
     capacity: usize,
     store: Arc<Store>,
     log: OnceLock<Address<LogMessage>>,
+    /// For reads from the device.
+    places: Arc<Semaphore>,
 }
 
 /// How long a queue may take to serve what it has queued when it is stopped.
@@ -39,7 +42,8 @@ const SHUTDOWN: Duration = Duration::from_secs(10);
 impl Queues {
     pub(super) fn new(branch: Branch, arbiter: &ArbiterHandle, capacity: usize, store: Arc<Store>) -> Self {
         let (topics, log) = (DashMap::new(), OnceLock::new());
-        Self(Arc::new(Directory { topics, branch, arbiter: arbiter.clone(), capacity, store, log }))
+        let places = Arc::new(Semaphore::new(AT_ONCE));
+        Self(Arc::new(Directory { topics, branch, arbiter: arbiter.clone(), capacity, store, log, places }))
     }
 
     pub(super) fn connect(&self, log: Address<LogMessage>) {
@@ -101,7 +105,8 @@ impl Queues {
         branch.child(spec, move || {
             let directory = directory.upgrade().ok_or("the store is gone")?;
             let log = directory.log.get().ok_or("the log's writer is not known yet")?.clone();
-            Ok(TopicQueue::open(&directory.store, &topic, queue_id, log)?)
+            let places = directory.places.clone();
+            Ok(TopicQueue::open(&directory.store, &topic, queue_id, log, places)?)
         })
     }
 

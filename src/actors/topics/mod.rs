@@ -136,6 +136,9 @@ impl Topics {
     }
 
     fn modelled(&self, topic: &str, default_topic: &str, queue_nums: i32) -> Option<Arc<TopicConfig>> {
+        if self.is_leaving(topic) {
+            return None;
+        }
         let model = self.get(default_topic).filter(|_| self.state.policy.allows_model(default_topic))?;
         let made = after_the_model(&model, topic, queue_nums)?;
         tracing::info!(
@@ -197,6 +200,22 @@ impl Topics {
                 let _ = self.update(change);
             }
         }
+    }
+
+    /// Forgets a topic, which cannot be made again before [`Topics::end_removal`]: its queues are to go first.
+    pub fn begin_removal(&self, topic: &str) {
+        self.state.leaving().insert(topic.to_owned());
+        self.remove(topic);
+    }
+
+    /// Ends what [`Topics::begin_removal`] began.
+    pub fn end_removal(&self, topic: &str) {
+        self.state.leaving().remove(topic);
+    }
+
+    /// Whether the topic is being deleted.
+    pub fn is_leaving(&self, topic: &str) -> bool {
+        self.state.leaving().contains(topic)
     }
 
     /// Forgets a topic.

@@ -42,6 +42,8 @@ pub(super) struct State {
     pub(super) forbidden: RwLock<Forbidden>,
     pub(super) policy: Policy,
     system: BTreeSet<String>,
+    /// Topics that are being deleted.
+    leaving: Mutex<BTreeSet<String>>,
     unsaved: Mutex<Unsaved>,
     files: Files,
     on_change: OnChange,
@@ -129,10 +131,15 @@ impl State {
             forbidden: RwLock::new(saved_groups.forbidden_table),
             policy: Policy::new(config),
             system: system_names(config),
+            leaving: Mutex::default(),
             unsaved: Mutex::default(),
             files,
             on_change,
         })
+    }
+
+    pub(super) fn leaving(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.leaving.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn system(&self) -> &BTreeSet<String> {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use super::answer::{Answered, respond};
@@ -13,8 +14,11 @@ use crate::{
         supervision::Millis,
     },
     protocol::{codes::ResponseCode, fields::Fields},
-    store::{QueueOffset, consume_queue::Unit, offset_by_time::Boundary},
+    store::{PhysicalOffset, QueueOffset, consume_queue::Unit, offset_by_time::Boundary},
 };
+
+/// Where so much is in memory, the record is taken to be.
+const AT_HAND: usize = 64 << 10;
 
 /// Says of a store time that there is none.
 pub(super) const NO_TIME: Millis = -1;
@@ -63,12 +67,36 @@ pub(super) async fn store_time(
     if !(min..max).contains(&offset) {
         return Ok(NO_TIME);
     }
-    let (reply, answer) = oneshot::channel();
-    let from = QueueOffset(offset);
-    tell(broker, topic, queue_id, QueueMessage::Units { from, max: 1, reply })?;
-    let units: Vec<Unit> = answer.await.map_err(|_| busy())?;
+    let units = units(broker, topic, queue_id, QueueOffset(offset), 1).await?;
     let time = units.first().and_then(|unit| broker.store.log().store_timestamp(unit.physical_offset));
     Ok(time.unwrap_or(NO_TIME))
+}
+
+/// The record at an offset of the log, read where it may have to wait for the device.
+pub(super) async fn record(broker: &Broker, offset: PhysicalOffset) -> Option<Bytes> {
+    if broker.store.log().resident(offset, AT_HAND) >= AT_HAND {
+        return broker.store.record_at(offset);
+    }
+    let store = broker.store.clone();
+    let read = tokio::task::spawn_blocking(move || {
+        let record = store.record_at(offset)?;
+        store.log().load(offset, record.len());
+        Some(record)
+    });
+    read.await.ok().flatten()
+}
+
+/// Units of a queue from an offset on.
+pub(super) async fn units(
+    broker: &Broker,
+    topic: &str,
+    queue_id: i32,
+    from: QueueOffset,
+    max: usize,
+) -> Result<Vec<Unit>, Refusal> {
+    let (reply, answer) = oneshot::channel();
+    tell(broker, topic, queue_id, QueueMessage::Units { from, max, reply })?;
+    answer.await.map_err(|_| busy())
 }
 
 fn tell(broker: &Broker, topic: &str, queue_id: i32, message: QueueMessage) -> Result<(), Refusal> {

@@ -10,7 +10,7 @@ pub(super) fn delete_expired_log(broker: &Arc<Broker>, request: Request) {
     request.reply.ok();
 }
 
-/// CLEAN_EXPIRED_CONSUMEQUEUE 306: the queues of topics that are no more. Answered when they are gone.
+/// CLEAN_EXPIRED_CONSUMEQUEUE 306 and CLEAN_UNUSED_TOPIC 316: the queues of topics that are no more. Answered when they are gone.
 pub(super) fn remove_expired_queues(broker: &Arc<Broker>, request: Request) {
     let topics = broker.topics.clone();
     let is_known = move |topic: &str| topics.get(topic).is_some();

@@ -62,6 +62,7 @@ pub(super) fn delete(broker: &Arc<Broker>, request: Request) {
     tracing::info!(group = &*asked.group_name, offsets = asked.clean_offset, "a group is deleted on request");
     broker.topics.remove_group(&asked.group_name);
     broker.groups.remove_group(&asked.group_name, asked.clean_offset);
+    broker.store.traffic().forget(|_, of| of == &*asked.group_name);
     when_saved(broker, request.reply, Ok(()));
 }
 

@@ -58,7 +58,6 @@ fn at_once(code: RequestCode) -> Option<fn(&Broker, &Request) -> Answered> {
 
         Code::GET_MAX_OFFSET => queues::max_offset,
         Code::GET_MIN_OFFSET => queues::min_offset,
-        Code::VIEW_MESSAGE_BY_ID => queues::message,
 
         Code::GET_TOPIC_CONFIG => topics::one,
         Code::GET_ALL_TOPIC_CONFIG => topics::all,
@@ -74,6 +73,7 @@ fn at_once(code: RequestCode) -> Option<fn(&Broker, &Request) -> Answered> {
         Code::UPDATE_BROKER_CONFIG => configuration::change,
         Code::GET_BROKER_CONFIG => configuration::text,
         Code::GET_BROKER_RUNTIME_INFO => runtime::info,
+        Code::VIEW_BROKER_STATS_DATA => progress::figures,
         Code::EXCHANGE_BROKER_HA_INFO => replication::exchange,
         Code::GET_BROKER_HA_STATUS => replication::status,
         _ => return None,
@@ -100,14 +100,17 @@ fn later(broker: &Arc<Broker>, request: Request) -> Option<Request> {
         Code::SEARCH_OFFSET_BY_TIMESTAMP => {
             |broker, asked| ask::answer(broker, asked, queues::offset_by_time)
         }
+        Code::VIEW_MESSAGE_BY_ID => |broker, asked| ask::answer(broker, asked, queues::message),
         Code::GET_EARLIEST_MSG_STORETIME => |broker, asked| ask::answer(broker, asked, queues::earliest),
         Code::GET_TOPIC_STATS_INFO => |broker, asked| ask::answer(broker, asked, progress::topic),
         Code::GET_CONSUME_STATS => |broker, asked| ask::answer(broker, asked, progress::group),
+        Code::GET_BROKER_CONSUME_STATS => |broker, asked| ask::answer(broker, asked, progress::all),
+        Code::QUERY_CONSUME_QUEUE => |broker, asked| ask::answer(broker, asked, queues::units),
         Code::QUERY_CONSUME_TIME_SPAN => |broker, asked| ask::answer(broker, asked, progress::time_span),
         Code::INVOKE_BROKER_TO_RESET_OFFSET => |broker, asked| ask::answer(broker, asked, reset::reset),
 
         Code::DELETE_EXPIRED_COMMITLOG => cleaning::delete_expired_log,
-        Code::CLEAN_EXPIRED_CONSUMEQUEUE => cleaning::remove_expired_queues,
+        Code::CLEAN_EXPIRED_CONSUMEQUEUE | Code::CLEAN_UNUSED_TOPIC => cleaning::remove_expired_queues,
 
         Code::GET_CONSUMER_RUNNING_INFO => relay::running_info,
         Code::CONSUME_MESSAGE_DIRECTLY => relay::consume_directly,

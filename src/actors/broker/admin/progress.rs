@@ -9,13 +9,17 @@ use super::{
     ask::{NO_TIME, extent, store_time},
 };
 use crate::{
-    actors::{broker::Broker, store::Refusal, supervision::Millis},
+    actors::{broker::Broker, remoting::Request, store::Refusal, supervision::Millis},
     protocol::{
         codes::ResponseCode,
         fields::Fields,
         message::MessageQueue,
-        requests::{group::GroupTopicRequest, stats::ConsumeStatsRequest, topic::TopicRequest},
-        stats::{ConsumeStats, OffsetWrapper, TopicOffset, TopicStatsTable},
+        requests::{
+            group::GroupTopicRequest,
+            stats::{BrokerConsumeStatsRequest, ConsumeStatsRequest, ViewBrokerStatsRequest},
+            topic::TopicRequest,
+        },
+        stats::{ConsumeStats, ConsumeStatsList, OffsetWrapper, TopicOffset, TopicStatsTable},
         topic::{RETRY_PREFIX, TopicConfig},
     },
 };
@@ -46,6 +50,7 @@ pub(super) async fn topic(broker: Arc<Broker>, fields: Fields) -> Answered {
         let offset = TopicOffset { last_update_timestamp, max_offset, min_offset };
         table.offset_table.insert(queue(&broker, &topic, queue_id), offset);
     }
+    table.topic_put_tps = broker.statistics.stored_per_second(&topic);
     Answer::json(&table)
 }
 
@@ -56,7 +61,7 @@ pub(super) async fn group(broker: Arc<Broker>, fields: Fields) -> Answered {
     for topic in topics_of(&broker, &asked) {
         if let Some(config) = broker.topics.get(&topic) {
             if is_consumed(&broker, &asked.consumer_group, &topic) {
-                add(&broker, &asked.consumer_group, &config, &mut stats).await?;
+                add(&broker, &asked.consumer_group, &config, 0..config.read_queue_nums, &mut stats).await?;
             }
         } else {
             tracing::warn!(topic, "a group has consumed a topic that is not there");
@@ -88,10 +93,12 @@ async fn add(
     broker: &Broker,
     group: &str,
     topic: &TopicConfig,
+    queue_ids: std::ops::Range<i32>,
     stats: &mut ConsumeStats,
 ) -> Result<(), Refusal> {
     let name = &topic.topic_name;
-    for queue_id in 0..topic.read_queue_nums {
+    stats.consume_tps += broker.statistics.read_per_second(name, group);
+    for queue_id in queue_ids {
         let (_, broker_offset) = extent(broker, name, queue_id);
         let consumer_offset = broker.groups.offset(group, name, queue_id).unwrap_or(-1);
         let last_timestamp =
@@ -101,6 +108,50 @@ async fn add(
         stats.offset_table.insert(queue(broker, name, queue_id), offset);
     }
     Ok(())
+}
+
+/// GET_BROKER_CONSUME_STATS 317.
+pub(super) async fn all(broker: Arc<Broker>, fields: Fields) -> Answered {
+    let only_order = BrokerConsumeStatsRequest::from_fields(&fields)?.order;
+    let mut list =
+        ConsumeStatsList { broker_addr: broker.identity.address.to_string(), ..ConsumeStatsList::default() };
+    for group in broker.topics.groups() {
+        let group = &group.group_name;
+        let mut by_topic = Vec::new();
+        for topic in broker.groups.topics_consumed_by(group) {
+            let Some(config) = broker
+                .topics
+                .get(&topic)
+                .filter(|config| (!only_order || config.order) && is_consumed(&broker, group, &topic))
+            else {
+                continue;
+            };
+            let mut stats = ConsumeStats::default();
+            add(&broker, group, &config, 0..config.write_queue_nums, &mut stats).await?;
+            for offset in stats.offset_table.values_mut() {
+                // Unlike code 208, what was never consumed counts as consumed up to the start.
+                offset.consumer_offset = offset.consumer_offset.max(0);
+                offset.pull_offset = 0;
+                list.total_diff += offset.broker_offset - offset.consumer_offset;
+                list.total_inflight_diff += offset.pull_offset - offset.consumer_offset;
+            }
+            by_topic.push(stats);
+        }
+        list.consume_stats_list.push([(group.clone(), by_topic)].into());
+    }
+    Answer::json(&list)
+}
+
+/// VIEW_BROKER_STATS_DATA 315.
+pub(super) fn figures(broker: &Broker, request: &Request) -> Answered {
+    let asked = ViewBrokerStatsRequest::from_fields(&request.header.fields)?;
+    match broker.statistics.show(&asked.stats_name, &asked.stats_key) {
+        Some(figures) => Answer::json(&figures),
+        None => {
+            let remark = format!("The stats <{}> <{}> not exist", asked.stats_name, asked.stats_key);
+            refuse(ResponseCode::SYSTEM_ERROR, remark)
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]

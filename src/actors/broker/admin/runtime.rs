@@ -7,20 +7,18 @@ use super::{
     ask::extent,
 };
 use crate::{
-    actors::{broker::Broker, remoting::Request},
+    actors::{broker::Broker, remoting::Request, statistics::Rates},
     protocol::{kv::KvTable, topic::SCHEDULE},
 };
 
-/// Three windows (10 s, 1 min, 10 min) of a rate that is not measured.
-const NO_RATE: &str = "0.0 0.0 0.0 ";
 /// Sends by how long they took to store, none of them measured.
 const NO_TIMES: &str = "[<=0ms]:0 [0~10ms]:0 [10~50ms]:0 [50~100ms]:0 [100~200ms]:0 [200~500ms]:0 \
                         [500ms~1s]:0 [1~2s]:0 [2~3s]:0 [3~4s]:0 [4~5s]:0 [5~10s]:0 [10s~]:0 ";
 /// The version that tools print.
 const VERSION: &str = "V5_4_0";
 
-/// What RocketMQ's pools and meters would show; here requests wait in mailboxes, and nothing is counted yet.
-const AT_REST: [(&str, &str); 41] = [
+/// What RocketMQ's pools and meters would show; here requests wait in mailboxes, whose delays are not measured.
+const AT_REST: [(&str, &str); 32] = [
     ("EndTransactionQueueSize", "0"),
     ("EndTransactionThreadPoolQueueCapacity", "100000"),
     ("ackThreadPoolQueueCapacity", "100000"),
@@ -39,21 +37,12 @@ const AT_REST: [(&str, &str); 41] = [
     ("sendThreadPoolQueueHeadWaitTimeMills", "0"),
     ("sendThreadPoolQueueSize", "0"),
     ("dispatchMaxBuffer", "0"),
-    ("getFoundTps", NO_RATE),
     ("getMessageEntireTimeMax", "0"),
-    ("getMissTps", NO_RATE),
-    ("getTotalTps", NO_RATE),
-    ("getTransferredTps", NO_RATE),
-    ("msgGetTotalTodayMorning", "0"),
-    ("msgGetTotalTodayNow", "0"),
-    ("msgGetTotalYesterdayMorning", "0"),
     ("pageCacheLockTimeMills", "0"),
     ("putLatency99", "0.0"),
     ("putLatency999", "0.0"),
     ("putMessageDistributeTime", NO_TIMES),
     ("putMessageEntireTimeMax", "0"),
-    ("putMessageFailedTimes", "0"),
-    ("putTps", NO_RATE),
     ("remainTransientStoreBufferNumbs", "2147483647"),
     ("startAcceptSendRequestTimeStamp", "0"),
     ("timerCongestNum", "0"),
@@ -70,6 +59,7 @@ pub(super) fn info(broker: &Broker, _request: &Request) -> Answered {
         AT_REST.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
     let mut put = |key: &str, value: &dyn Display| drop(table.insert(key.to_owned(), value.to_string()));
     log(broker, &mut put);
+    traffic(broker, &mut put);
     disks(broker, &mut put);
     for (level, next) in broker.delivery.offset_table().offset_table {
         let (_, max) = extent(broker, SCHEDULE, level - 1);
@@ -92,15 +82,38 @@ fn log(broker: &Broker, put: &mut dyn FnMut(&str, &dyn Display)) {
     put("dispatchBehindBytes", &max.since(marks.dispatched.get()));
     put("remainHowManyDataToFlush", &readable(max.since(marks.flushed.get()) as u64));
     put("earliestMessageTimeStamp", &log.store_timestamp(min).unwrap_or(-1));
-    // Counted from the files: all messages that were ever stored in them.
-    let messages: i64 =
-        broker.store.queues().snapshot().iter().map(|(_, _, queue)| queue.next_offset().0).sum();
-    put("msgPutTotalTodayNow", &messages);
-    put("msgPutTotalTodayMorning", &messages);
-    put("msgPutTotalYesterdayMorning", &messages);
+}
+
+/// What was counted since the start.
+fn traffic(broker: &Broker, put: &mut dyn FnMut(&str, &dyn Display)) {
+    let traffic = broker.store.traffic();
+    let stored = traffic.stored.get();
+    // As in RocketMQ, never 0.
+    let messages = stored.messages.max(1);
     put("putMessageTimesTotal", &messages);
-    put("putMessageSizeTotal", &max.0);
-    put("putMessageAverageSize", &if messages > 0 { max.0 as f64 / messages as f64 } else { 0.0 });
+    put("putMessageSizeTotal", &stored.bytes);
+    put("putMessageAverageSize", &format_args!("{:?}", stored.bytes as f64 / messages as f64));
+    put("putMessageFailedTimes", &traffic.failed.get().times);
+    let days = broker.statistics.days();
+    for (time, counts) in
+        [("YesterdayMorning", days.yesterday), ("TodayMorning", days.today), ("TodayNow", days.now)]
+    {
+        for (what, count) in ["Put", "Get"].into_iter().zip(counts) {
+            put(&format!("msg{what}Total{time}"), &count);
+        }
+    }
+    let rates = &broker.statistics;
+    put("putTps", &windows(rates.rates(|[stored, ..]| *stored)));
+    put("getFoundTps", &windows(rates.rates(|[_, found, ..]| *found)));
+    put("getMissTps", &windows(rates.rates(|[_, _, missed, _]| *missed)));
+    let all = rates.rates(|[_, found, missed, _]| found + missed);
+    put("getTotalTps", &windows(all.map(|rate| Some(rate.unwrap_or(0.0)))));
+    put("getTransferredTps", &windows(rates.rates(|[.., read]| *read)));
+}
+
+/// Rates with blanks between them; nothing stands for a span that is not over yet.
+fn windows(rates: Rates) -> String {
+    rates.map(|rate| rate.map(|rate| format!("{rate:?}")).unwrap_or_default()).join(" ")
 }
 
 fn disks(broker: &Broker, put: &mut dyn FnMut(&str, &dyn Display)) {
@@ -163,6 +176,7 @@ mod tests {
 
     #[test]
     fn sizes_and_times_are_written_as_tools_expect_them() {
+        assert_eq!(windows([Some(12.5), Some(0.0), None]), "12.5 0.0 ");
         assert_eq!(readable(842), "842 B");
         assert_eq!(readable(1536), "1.5 KiB");
         assert_eq!(readable(3 << 30), "3.0 GiB");

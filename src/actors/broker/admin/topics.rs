@@ -25,9 +25,9 @@ use crate::{
 
 /// Queues of a topic at most: as many as the key `defaultTopicQueueNums` allows.
 const MOST_QUEUES: i32 = 65_535;
-/// A queue that is deleted is freed by its actor; this often, and with these pauses, its files are tried for.
-const TRIES: u32 = 20;
-const PAUSE: Duration = Duration::from_millis(100);
+/// Queues that are deleted are freed by their actors; this often, and with these pauses, their files are tried for.
+const TRIES: u32 = 100;
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// UPDATE_AND_CREATE_TOPIC 17.
 pub(super) fn update(broker: &Arc<Broker>, request: Request) {
@@ -70,6 +70,10 @@ fn read(request: &Request) -> Result<TopicConfig, Refusal> {
 /// Makes or changes topics; all are checked before the first is changed.
 fn change(broker: &Broker, topics: Vec<TopicConfig>) -> Result<(), Refusal> {
     topics.iter().try_for_each(|topic| check(broker, topic))?;
+    if let Some(topic) = topics.iter().find(|topic| broker.topics.is_leaving(&topic.topic_name)) {
+        let remark = format!("[CASTMQ]the topic {} is being deleted, try again", topic.topic_name);
+        return refuse(ResponseCode::SYSTEM_BUSY, remark);
+    }
     for topic in topics {
         let name = topic.topic_name.clone();
         broker.topics.update(topic).map_err(error)?;
@@ -117,16 +121,14 @@ pub(super) fn delete(broker: &Arc<Broker>, request: Request) {
         Err(refusal) => return respond(request.reply, Err(refusal)),
     };
     tracing::info!(topic, "a topic is deleted on request");
-    broker.topics.remove(&topic);
+    broker.topics.begin_removal(&topic);
     broker.groups.remove_topic(&topic);
-    broker.queues.forget(&topic);
+    broker.store.traffic().forget(|of, _| of == topic);
     let (broker, reply) = (broker.clone(), request.reply);
     actix_rt::spawn(async move {
-        let queues = broker.store.queues().snapshot();
-        for (_, queue_id, _) in queues.into_iter().filter(|(of, ..)| *of == topic) {
-            remove_queue(&broker.store, &topic, queue_id).await;
-        }
-        when_saved(&broker, reply, Ok(()));
+        let removed = remove_queues(&broker, &topic).await;
+        broker.topics.end_removal(&topic);
+        when_saved(&broker, reply, removed);
     });
 }
 
@@ -139,19 +141,45 @@ fn deletable(broker: &Broker, request: &Request) -> Result<String, Refusal> {
     Ok(topic.to_string())
 }
 
-/// Removes the files of a queue once its actor has let go of it.
-async fn remove_queue(store: &Arc<Store>, topic: &str, queue_id: i32) {
-    for _ in 0..TRIES {
-        let (store, own) = (store.clone(), topic.to_owned());
-        let removed = tokio::task::spawn_blocking(move || store.remove_queue(&own, queue_id)).await;
-        match removed {
-            Ok(Ok(())) => return,
-            Ok(Err(StoreError::InUse { .. })) => tokio::time::sleep(PAUSE).await,
-            Ok(Err(cause)) => return tracing::error!(topic, queue_id, %cause, "cannot remove a queue"),
-            Err(_) => break,
+/// Removes the files of a topic. It takes no messages from now on, and what is on its way to its queues comes to
+/// them first: afterwards it would be taken for messages of a new topic of that name.
+async fn remove_queues(broker: &Broker, topic: &str) -> Result<(), Refusal> {
+    let queues = broker.store.queues();
+    let close = |is_closed| {
+        queues.of_topic(topic).iter().for_each(|(_, queue)| queue.set_closed(is_closed));
+    };
+    for tries_left in (0..TRIES).rev() {
+        close(true);
+        // The log's writer ends what it is at.
+        tokio::time::sleep(PAUSE).await;
+        let marks = broker.store.watermarks();
+        // A disk that is full stops the queues, and is no reason to keep them.
+        let is_quiet = marks.dispatched.get() >= marks.appended.get() || tries_left < TRIES / 2;
+        broker.queues.forget(topic);
+        if is_quiet {
+            match remove_files(&broker.store, topic).await {
+                Ok(()) => return Ok(()),
+                // Their actors let go of them when they have come to that.
+                Err(StoreError::InUse { .. }) => {}
+                Err(cause) => {
+                    close(false);
+                    return Err(error(cause));
+                }
+            }
         }
     }
-    tracing::error!(topic, queue_id, "a queue of a deleted topic stays: its actor does not let go of it");
+    close(false);
+    tracing::error!(topic, "queues of a deleted topic stay: their actors do not let go of them");
+    Err(error("the topic is deleted, but not all of its queues: delete it again"))
+}
+
+async fn remove_files(store: &Arc<Store>, topic: &str) -> Result<(), StoreError> {
+    for (queue_id, _) in store.queues().of_topic(topic) {
+        let (store, own) = (store.clone(), topic.to_owned());
+        let removed = tokio::task::spawn_blocking(move || store.remove_queue(&own, queue_id)).await;
+        removed.unwrap_or_else(|_| Err(StoreError::InUse { what: format!("{topic}:{queue_id}") }))?;
+    }
+    Ok(())
 }
 
 /// GET_TOPIC_CONFIG 351.

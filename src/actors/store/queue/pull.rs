@@ -2,33 +2,58 @@
 
 use bytes::Bytes;
 
-use super::{QueueMessage, TopicQueue};
+use super::{
+    QueueMessage, TopicQueue,
+    cold::{Cold, Loads, Warmth},
+};
 use crate::{
     actors::{
         remoting::Responder,
         supervision::{Cx, Millis},
     },
     filter::Filter,
-    protocol::{codes::ResponseCode, record::RecordView, requests::pull::PullMessageResponse},
-    store::{PhysicalOffset, QueueOffset, StoreError, commit_log::CommitLog, consume_queue::Unit},
+    protocol::{codes::ResponseCode, fields::Text, record::RecordView, requests::pull::PullMessageResponse},
+    store::{
+        PhysicalOffset, QueueOffset, StoreError,
+        commit_log::CommitLog,
+        consume_queue::{UNIT_SIZE, Unit},
+    },
 };
 
 /// A pull on its way through a queue. Dropped unanswered, it tells the client to ask again.
 pub(crate) struct PullJob {
     /// The first offset wanted.
     pub(crate) from: QueueOffset,
-    /// Messages wanted at most.
-    pub(crate) max_messages: usize,
-    /// Bytes wanted at most; the first message comes whatever its size.
-    pub(crate) max_bytes: usize,
+    /// Who asks.
+    pub(crate) group: Text,
+    /// How much is wanted at most.
+    pub(crate) limits: Limits,
     /// Which messages.
     pub(crate) filter: Filter,
     /// Until when it may wait for messages; `None` when it may not.
     pub(crate) hold_until: Option<Millis>,
     /// Flags that the answer repeats.
     pub(crate) flags: AnswerFlags,
+    /// What was read from the device for it.
+    pub(crate) loads: Loads,
     /// The way back; taken when the answer is given.
     pub(crate) reply: Option<Responder>,
+}
+
+/// How much one answer may hold; its first message comes whatever its size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Most {
+    pub(crate) messages: usize,
+    pub(crate) bytes: usize,
+}
+
+/// How much a pull gets. As in RocketMQ, what lies far behind the log's end counts as on disk.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    pub(crate) from_memory: Most,
+    pub(crate) from_disk: Most,
+    /// Bytes before the log's end that count as in memory.
+    pub(crate) near: usize,
 }
 
 /// What a pull's answer says beside offsets.
@@ -36,6 +61,8 @@ pub(crate) struct PullJob {
 pub(crate) struct AnswerFlags {
     /// `suggestWhichBrokerId`.
     pub(crate) broker_id: i64,
+    /// The same for who lies so far behind that it reads from disk.
+    pub(crate) broker_id_when_slow: i64,
     /// `topicSysFlag`.
     pub(crate) topic: i32,
     /// `groupSysFlag`.
@@ -118,19 +145,24 @@ struct Read {
     outcome: PullOutcome,
     next: QueueOffset,
     body: Vec<Bytes>,
+    messages: usize,
+    /// What it looked at lies so far behind the log's end that it counts as on disk.
+    is_far: bool,
+    /// The device has to be waited for first.
+    cold: Option<Cold>,
 }
 
 impl Read {
     fn empty((outcome, next): (PullOutcome, QueueOffset)) -> Self {
-        Self { outcome, next, body: Vec::new() }
+        Self { outcome, next, body: Vec::new(), messages: 0, is_far: false, cold: None }
     }
 }
 
 /// Messages that lie side by side in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Run {
-    from: PhysicalOffset,
-    len: usize,
+pub(super) struct Run {
+    pub(super) from: PhysicalOffset,
+    pub(super) len: usize,
 }
 
 /// Asks the filter about units: first of the consume queue's word, then of the record where it must.
@@ -142,12 +174,9 @@ struct Sieve<'a> {
 }
 
 impl Sieve<'_> {
-    /// Whether the filter wants the message. A record that is not there any more, or is none, passes: whoever
+    /// Whether the filter wants the message, whose word in the consume queue it accepts. A record that is not there any more, or is none, passes: whoever
     /// takes it finds out, as without a filter.
     fn passes(&mut self, unit: &Unit, size: usize) -> bool {
-        if !self.filter.accepts(unit.tags_code) {
-            return false;
-        }
         if !self.filter.reads_properties() {
             return true;
         }
@@ -160,19 +189,32 @@ impl Sieve<'_> {
 
 /// Takes units as long as they fit; neighbours in the log become one run.
 struct Selection {
-    room: usize,
+    limits: Limits,
+    /// From here on the log counts as in memory.
+    near: PhysicalOffset,
     messages: usize,
+    bytes: usize,
     runs: Vec<Run>,
 }
 
 impl Selection {
+    fn new(limits: Limits, end: PhysicalOffset) -> Self {
+        let near = PhysicalOffset(end.0.saturating_sub(i64::try_from(limits.near).unwrap_or(i64::MAX)));
+        Self { limits, near, messages: 0, bytes: 0, runs: Vec::new() }
+    }
+
+    fn is_full(&self) -> bool {
+        self.messages >= self.limits.from_memory.messages
+    }
+
     /// Whether the unit was taken; otherwise there is no room for it.
     fn take(&mut self, at: PhysicalOffset, size: usize) -> bool {
-        if self.messages == 0 || (!self.runs.is_empty() && size > self.room) {
+        let most = if at >= self.near { self.limits.from_memory } else { self.limits.from_disk };
+        if self.messages > 0 && (self.messages >= most.messages || self.bytes + size > most.bytes) {
             return false;
         }
-        self.messages -= 1;
-        self.room = self.room.saturating_sub(size);
+        self.messages += 1;
+        self.bytes += size;
         match self.runs.last_mut() {
             Some(run) if run.from.plus(run.len) == at => run.len += size,
             _ => self.runs.push(Run { from: at, len: size }),
@@ -242,6 +284,13 @@ impl TopicQueue {
                 return None;
             }
         };
+        if let Some(cold) = read.cold {
+            // What it has seen and passed over, it need not look at again.
+            job.from = read.next;
+            self.load(job, cold, cx);
+            return None;
+        }
+        self.count(&job, &read);
         let may_hold = job.hold_until.is_some_and(|until| until > cx.clock().now());
         if read.outcome.may_wait() && may_hold {
             return Some(job);
@@ -251,9 +300,30 @@ impl TopicQueue {
             job.from = read.next;
             return Some(job);
         }
+        if read.is_far {
+            job.flags.broker_id = job.flags.broker_id_when_slow;
+        }
         let (min, max) = (self.queue.min_offset(), self.queue.max_offset());
         job.answer(read.outcome, read.next, min, max, read.body);
         None
+    }
+
+    fn count(&mut self, job: &PullJob, read: &Read) {
+        let traffic = self.store.traffic();
+        if read.outcome != PullOutcome::Found {
+            return traffic.missed.add(0, 0);
+        }
+        let bytes = read.body.iter().map(Bytes::len).sum();
+        traffic.found.add(read.messages, bytes);
+        if !self.state.is_system() {
+            traffic.found_by_users.add(read.messages, bytes);
+        }
+        let reader = self.readers.get(&job.group).cloned().unwrap_or_else(|| {
+            let tally = traffic.read(&self.topic, &job.group);
+            self.readers.insert(job.group.detached(), tally.clone());
+            tally
+        });
+        reader.add(read.messages, bytes);
     }
 
     fn read(&mut self, job: &PullJob) -> Result<Read, StoreError> {
@@ -261,23 +331,43 @@ impl TopicQueue {
         if let Some(elsewhere) = PullOutcome::of_offset(job.from, min, max) {
             return Ok(Read::empty(elsewhere));
         }
-        let mut selection =
-            Selection { room: job.max_bytes, messages: job.max_messages.max(1), runs: Vec::new() };
+        let most = job.limits.from_memory;
+        let mut selection = Selection::new(job.limits, self.log.max_offset());
         let mut sieve = Sieve { filter: &job.filter, log: &self.log, effort: MOST_EFFORT };
+        let mut warmth = Warmth::of(&self.log, &job.loads);
         let step =
-            if job.filter == Filter::All { job.max_messages.clamp(1, MOST_SCANNED) } else { MOST_SCANNED };
-        let mut next = job.from;
+            if job.filter == Filter::All { most.messages.clamp(1, MOST_SCANNED) } else { MOST_SCANNED };
+        let (mut next, mut is_far) = (job.from, false);
+        // Records that have to come from the device, once there is one.
+        let mut cold: Vec<Run> = Vec::new();
         'scan: while next.since(job.from) < MOST_SCANNED && next < max {
-            let units = self.queue.range(next, step)?;
+            let units = self.queue.range_at_hand(next, step)?;
             if units.len() == 0 {
-                break;
+                if !selection.runs.is_empty() || job.loads.is_spent() {
+                    break;
+                }
+                drop(units);
+                let (path, at) = self.queue.place(next);
+                let units = Cold::Units { path, at, len: step * UNIT_SIZE };
+                return Ok(Read { cold: Some(units), ..Read::empty((PullOutcome::NoMatchedMessage, next)) });
             }
             for unit in units {
-                if selection.messages == 0 || sieve.effort == 0 {
+                if selection.is_full() || sieve.effort == 0 || cold.len() >= most.messages.max(1) {
                     break 'scan;
                 }
                 let size = usize::try_from(unit.size).unwrap_or(0);
-                let is_wanted = !unit.is_filler() && sieve.passes(&unit, size);
+                let may_be_wanted = !unit.is_filler() && job.filter.accepts(unit.tags_code);
+                if may_be_wanted && (!cold.is_empty() || !warmth.has(&unit, size)) {
+                    if !selection.runs.is_empty() || job.loads.is_spent() {
+                        break 'scan;
+                    }
+                    cold.push(Run { from: unit.physical_offset, len: size });
+                }
+                if !cold.is_empty() {
+                    continue;
+                }
+                is_far = unit.physical_offset < selection.near;
+                let is_wanted = may_be_wanted && sieve.passes(&unit, size);
                 if is_wanted && !self.log.is_whole(unit.physical_offset, size) {
                     let (at, offset) = (unit.physical_offset.0, next.0);
                     tracing::error!(at, offset, "a message is damaged and passed over: castmq store verify");
@@ -289,9 +379,13 @@ impl TopicQueue {
                 }
                 next = next.plus(1);
             }
-            if selection.messages == 0 {
+            if selection.is_full() || !cold.is_empty() {
                 break;
             }
+        }
+        if !cold.is_empty() {
+            let cold = Some(Cold::Records(cold));
+            return Ok(Read { cold, ..Read::empty((PullOutcome::NoMatchedMessage, next)) });
         }
         let body: Option<Vec<Bytes>> =
             selection.runs.iter().map(|run| self.log.slice(run.from, run.len)).collect();
@@ -300,12 +394,17 @@ impl TopicQueue {
                 self.queue.correct_min(self.log.min_offset())?;
                 Read::empty((PullOutcome::MessageWasRemoving, self.queue.min_offset().max(job.from)))
             }
-            Some(body) if body.is_empty() => Read::empty((PullOutcome::NoMatchedMessage, next)),
-            Some(body) => Read { outcome: PullOutcome::Found, next, body },
+            Some(body) if body.is_empty() => {
+                Read { is_far, ..Read::empty((PullOutcome::NoMatchedMessage, next)) }
+            }
+            Some(body) => {
+                Read { body, messages: selection.messages, is_far, ..Read::empty((PullOutcome::Found, next)) }
+            }
         })
     }
 
-    fn hold(&mut self, job: PullJob, cx: &mut Cx<'_, Self>) {
+    fn hold(&mut self, mut job: PullJob, cx: &mut Cx<'_, Self>) {
+        job.group = job.group.detached();
         if let Some(until) = job.hold_until {
             self.set_alarm(until, cx);
         }
@@ -362,9 +461,15 @@ mod tests {
         assert_eq!(PullOutcome::OffsetTooSmall.code(), ResponseCode::PULL_OFFSET_MOVED);
     }
 
+    fn selection(near: i64) -> Selection {
+        let from_memory = Most { messages: 3, bytes: 250 };
+        let from_disk = Most { messages: 1, bytes: 200 };
+        Selection::new(Limits { from_memory, from_disk, near: 1000 }, PhysicalOffset(near + 1000))
+    }
+
     #[test]
     fn neighbours_in_the_log_become_one_slice_and_limits_hold() {
-        let mut selection = Selection { room: 250, messages: 3, runs: Vec::new() };
+        let mut selection = selection(0);
         assert!(selection.take(PhysicalOffset(0), 100));
         assert!(selection.take(PhysicalOffset(100), 100));
         assert!(!selection.take(PhysicalOffset(300), 100), "50 bytes are left");
@@ -375,8 +480,16 @@ mod tests {
     }
 
     #[test]
+    fn far_behind_the_end_of_the_log_there_is_less() {
+        let mut selection = selection(150);
+        assert!(selection.take(PhysicalOffset(100), 40));
+        assert!(!selection.take(PhysicalOffset(140), 40), "one message from disk");
+        assert!(selection.take(PhysicalOffset(150), 40), "this one is in memory");
+    }
+
+    #[test]
     fn the_first_message_comes_whatever_its_size() {
-        let mut selection = Selection { room: 10, messages: 9, runs: Vec::new() };
+        let mut selection = selection(0);
         assert!(selection.take(PhysicalOffset(0), 1_000_000));
         assert!(!selection.take(PhysicalOffset(1_000_000), 1));
     }
