@@ -19,6 +19,8 @@
 //! # Ok(()) }
 //! ```
 //!
+//! Alone (`default-features = false, features = ["client"]`) it is built from 48 packages, none of them a server's.
+//!
 //! # Layout
 //! `net` holds connections, `routes` what the nameservers say, `core` what a client's handles share; `producer`
 //! and `consumer` are what users came for. Log and spans go to `tracing`; whoever wants to see them

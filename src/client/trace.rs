@@ -79,13 +79,15 @@ impl Tracer {
         }
     }
 
-    /// Waits until what was told so far is sent, or has failed.
+    /// Waits until what was told so far is sent or has failed, but not for long: traces hold nobody up.
     pub(super) async fn flush(&self) {
         let (done, is_done) = oneshot::channel();
-        if self.told.send(Told::Flush(done)).await.is_ok() {
+        let flushed = async {
+            self.told.send(Told::Flush(done)).await.ok()?;
             // Dropped, not sent.
-            let _ = is_done.await;
-        }
+            is_done.await.ok()
+        };
+        let _ = tokio::time::timeout(LONGEST_WAIT, flushed).await;
     }
 
     /// A message was stored; `took` with all tries.

@@ -262,12 +262,15 @@ async fn a_queue_holds_no_more_than_its_limits() {
         let builder = client.push_consumer(format!("c20-{number}")).subscribe("T20", "*");
         let consumer =
             builder.start_from(Start::First).limits(limits).pull_batch(4).concurrency(50).await.unwrap();
-        let mut held = vec![consumer.recv().await.unwrap()];
+        let mut held = Vec::new();
+        while held.len() < 8 {
+            held.push(consumer.recv().await.unwrap());
+        }
         while let Ok(delivery) = tokio::time::timeout(Duration::from_millis(500), consumer.recv()).await {
             held.push(delivery.unwrap());
         }
         // The last pull may begin with room for one.
-        assert!((8..8 + 4).contains(&held.len()), "{limits:?}: {}", held.len());
+        assert!(held.len() < 8 + 4, "{limits:?}: {}", held.len());
         held.into_iter().for_each(|delivery| delivery.ack());
         for _ in 0..8 {
             consumer.recv().await.unwrap().ack();
