@@ -100,8 +100,17 @@ public final class Main {
         return new Scene.Runner() {
             @Override
             public void restartBroker(String signal) throws IOException {
-                say("restart", name, signal);
-                Check.equal("the runner's answer to a restart", "ok", IN.readLine());
+                ask("restart", signal);
+            }
+
+            @Override
+            public void exchangeBroker(String signal) throws IOException {
+                ask("exchange", signal);
+            }
+
+            private void ask(String wish, String signal) throws IOException {
+                say(wish, name, signal);
+                Check.equal("the runner's answer to a wish", "ok", IN.readLine());
             }
 
             @Override

@@ -64,6 +64,9 @@ public final class Scene implements AutoCloseable {
         /** Ends the broker with the signal KILL or TERM, starts it again, and returns when it answers. */
         void restartBroker(String signal) throws Exception;
 
+        /** The same, but the other program, RocketMQ instead of CastMQ or the reverse, goes on with the store. The control has no other. */
+        void exchangeBroker(String signal) throws Exception;
+
         /** Kills nameserver {@code number}, or starts it again. */
         void nameserver(int number, boolean runs) throws Exception;
 
@@ -101,6 +104,10 @@ public final class Scene implements AutoCloseable {
         Member made = new Member(System.getProperty("interop.member"), body -> { }, all.toArray(String[]::new));
         closing.push(made::close);
         return made;
+    }
+
+    public void exchangeBroker(String signal) throws Exception {
+        runner.exchangeBroker(signal);
     }
 
     /** This text must be the same with CastMQ and with the control; what varies from run to run is masked. */
@@ -287,7 +294,8 @@ public final class Scene implements AutoCloseable {
         return messages;
     }
 
-    private List<MessageExt> readNow(MessageQueue queue) throws Exception {
+    /** What the queue holds now. */
+    public List<MessageExt> readNow(MessageQueue queue) throws Exception {
         List<MessageExt> messages = new ArrayList<>();
         long end = reader().maxOffset(queue);
         for (long next = reader().minOffset(queue); next < end; ) {

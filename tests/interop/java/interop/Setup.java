@@ -10,7 +10,12 @@ public enum Setup {
     SHORT_LEVELS(1, "autoCreateTopicEnable=true", "messageDelayLevel=1s 1s 1s 1s 1s 1s 10s"),
     /** Producers are asked about half messages after a second, every second. */
     EARLY_CHECKS(1, "autoCreateTopicEnable=true", "transactionTimeOut=1000", "transactionCheckInterval=1000"),
-    TWO_NAMESERVERS(2, "autoCreateTopicEnable=true");
+    TWO_NAMESERVERS(2, "autoCreateTopicEnable=true"),
+    /** The store changes hands: small files, and what is pending comes soon. CastMQ has it first. */
+    EXCHANGE(1, "mappedFileSizeCommitLog=1048576", "mappedFileSizeConsumeQueue=20000", "messageDelayLevel=1s 6s 2h",
+        "transactionTimeOut=1000", "transactionCheckInterval=1000", "transactionCheckMax=1000", "registerNameServerPeriod=10000"),
+    /** The same where RocketMQ has it first. */
+    EXCHANGE_FROM_ROCKETMQ(EXCHANGE.nameservers, EXCHANGE.brokerKeys);
 
     public final int nameservers;
     public final String[] brokerKeys;
