@@ -16,11 +16,16 @@ pub struct MessageQueue {
 
 /// Java's `String.hashCode`: over UTF-16 units, wrapping at 32 bits.
 pub fn string_hash(text: &str) -> i32 {
+    string_hash_on(0, text)
+}
+
+/// The hash of a text that goes on with `more`, from the hash of what comes before.
+pub fn string_hash_on(before: i32, more: &str) -> i32 {
     let step = |hash: i32, unit: u16| hash.wrapping_mul(31).wrapping_add(i32::from(unit));
-    if text.is_ascii() {
-        text.bytes().map(u16::from).fold(0, step)
+    if more.is_ascii() {
+        more.bytes().map(u16::from).fold(before, step)
     } else {
-        text.encode_utf16().fold(0, step)
+        more.encode_utf16().fold(before, step)
     }
 }
 

@@ -11,10 +11,11 @@ use bytes::Bytes;
 
 use super::error::StoreError;
 use super::file_sequence::FileSequence;
-use super::lease::{Lease, Seat};
+use super::lease::{Lease, Seats};
 use super::mapped_file::{FileWriter, MappedFile};
-use super::scan::{BLANK_HEADER, Found, MAGIC_BLANK, Verify, examine};
+use super::scan::{Found, Verify, examine};
 use super::watermarks::{PhysicalOffset, Watermarks};
+use crate::protocol::record::{BLANK_LEN, MAGIC_BLANK};
 
 /// What was appended last is in memory: a kernel that lacks memory takes older pages first.
 const HOT_TAIL: usize = 8 << 20;
@@ -28,7 +29,7 @@ pub struct CommitLog {
     /// Records before this were written by another process, and not looked at by this one.
     checked: PhysicalOffset,
     watermarks: Arc<Watermarks>,
-    writer: Seat,
+    writer: Seats,
     /// Store time of the newest record, ms; written after `appended`, so never ahead of it.
     appended_timestamp: AtomicI64,
     /// Store time of a record known to be flushed, with everything before it, ms.
@@ -52,7 +53,7 @@ impl CommitLog {
             files,
             checked,
             watermarks: Arc::new(Watermarks::recovered(end)),
-            writer: Seat::default(),
+            writer: Seats::default(),
             appended_timestamp: AtomicI64::new(last_timestamp),
             flushed_timestamp: AtomicI64::new(last_timestamp),
             flushing: Mutex::new(()),
@@ -97,7 +98,7 @@ impl CommitLog {
 
     /// The largest record that a file takes, in bytes.
     pub fn record_limit(&self) -> usize {
-        self.files.file_size() - BLANK_HEADER
+        self.files.file_size() - BLANK_LEN
     }
 
     /// Becomes the writer. It starts at `appended`; bytes behind, of an append that its predecessor did
@@ -207,6 +208,14 @@ impl CommitLog {
         Ok(self.watermarks.flushed.get())
     }
 
+    /// Forces pages of a file to the device that hold no record yet, as those of a warmed file. A failure poisons
+    /// the log too: the system tells of it only once, and may mean another page.
+    pub fn sync_warmed(&self, file: &MappedFile, range: std::ops::Range<usize>) {
+        if let Err(error) = file.sync(range) {
+            let _ = self.poison.set(error.to_string()); // The first reason is the one to keep.
+        }
+    }
+
     /// Says that so many percent of the disk are taken, too many for messages; or, with `None`, that there is
     /// room. Reading goes on either way.
     pub fn set_disk_full(&self, used: Option<u8>) {
@@ -283,7 +292,7 @@ impl Appender {
             return Err(StoreError::RecordTooLarge { size, limit: self.log.record_limit() });
         }
         // At least the padding's header stays free at the end of every file.
-        if self.file.as_ref().is_none_or(|writer| size + BLANK_HEADER > writer.remaining()) {
+        if self.file.as_ref().is_none_or(|writer| size + BLANK_LEN > writer.remaining()) {
             self.roll()?;
         }
         let too_large = StoreError::RecordTooLarge { size, limit: self.log.record_limit() };
@@ -323,7 +332,7 @@ impl Appender {
         if let Some(writer) = self.file.as_mut() {
             self.log.files.ready_next()?;
             let blank = writer.remaining();
-            if let Some(header) = writer.reserve(BLANK_HEADER.min(blank)) {
+            if let Some(header) = writer.reserve(BLANK_LEN.min(blank)) {
                 let fields = (blank as i32).to_be_bytes().into_iter().chain(MAGIC_BLANK.to_be_bytes());
                 header.iter_mut().zip(fields).for_each(|(byte, field)| *byte = field);
             }

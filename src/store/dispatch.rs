@@ -4,25 +4,11 @@
 use super::consume_queue::Unit;
 use super::scan::Record;
 use super::watermarks::{PhysicalOffset, QueueOffset};
+use crate::protocol::message;
+use crate::protocol::properties::name;
+use crate::protocol::sys_flag::{SysFlag, TransactionType};
+use crate::protocol::topic::{RETRY_PREFIX, SCHEDULE};
 
-/// `sysFlag`: the two bits of the transaction type.
-const TRANSACTION_TYPE: i32 = 0xC;
-/// Transaction type: a half message, of the kind that was never to be consumed.
-const TRANSACTION_PREPARED: i32 = 0x4;
-/// Transaction type: rolled back.
-const TRANSACTION_ROLLBACK: i32 = 0xC;
-/// `sysFlag`: one record with several messages, which belongs into a batch consume queue.
-const INNER_BATCH: i32 = 0x80;
-
-/// The topic in which messages with a delay level wait.
-const SCHEDULE_TOPIC: &str = "SCHEDULE_TOPIC_XXXX";
-/// Topics with this prefix go nowhere but into their own queue.
-const RETRY_PREFIX: &str = "%RETRY%";
-
-const PROPERTY_TAGS: &str = "TAGS";
-const PROPERTY_DELAY: &str = "DELAY";
-const PROPERTY_MULTI_DISPATCH: &str = "INNER_MULTI_DISPATCH";
-const PROPERTY_MULTI_OFFSETS: &str = "INNER_MULTI_QUEUE_OFFSET";
 /// Separates names, and offsets, of a multiple dispatch.
 const MULTI_SEPARATOR: char = ',';
 /// A light queue has one queue, with this id.
@@ -64,12 +50,12 @@ pub struct Entry<'a> {
 /// The unit in the record's own queue; `None` for what is not to be consumed, and for a record that holds
 /// a batch, whose queues have another format.
 pub fn unit_of<'a>(record: &Record<'a>, rules: &DispatchRules) -> Option<Entry<'a>> {
-    let transaction = record.sys_flag & TRANSACTION_TYPE;
-    if matches!(transaction, TRANSACTION_PREPARED | TRANSACTION_ROLLBACK) || is_batch(record) {
+    let transaction = record.sys_flag.transaction();
+    if matches!(transaction, TransactionType::Prepared | TransactionType::Rollback) || is_batch(record) {
         return None;
     }
     let topic = record.topic_name()?;
-    let delay = (topic == SCHEDULE_TOPIC).then(|| delay_of(record, rules)).flatten();
+    let delay = (topic == SCHEDULE).then(|| delay_of(record, rules)).flatten();
     let tags_code = match delay {
         Some(delay) => record.store_timestamp.saturating_add(delay),
         None => tags_code(record),
@@ -84,8 +70,8 @@ pub fn light_units<'a>(record: &Record<'a>, rules: &DispatchRules) -> impl Itera
         && unit_of(record, rules).is_some_and(|entry| !entry.topic.starts_with(RETRY_PREFIX));
     let text =
         |name| record.property(name).filter(|_| applies).and_then(|value| std::str::from_utf8(value).ok());
-    let names = text(PROPERTY_MULTI_DISPATCH).unwrap_or_default().split(MULTI_SEPARATOR);
-    let offsets = text(PROPERTY_MULTI_OFFSETS).unwrap_or_default().split(MULTI_SEPARATOR);
+    let names = text(name::INNER_MULTI_DISPATCH).unwrap_or_default().split(MULTI_SEPARATOR);
+    let offsets = text(name::INNER_MULTI_QUEUE_OFFSET).unwrap_or_default().split(MULTI_SEPARATOR);
     let unit = plain_unit(record);
     names.zip(offsets).filter_map(move |(topic, offset)| {
         let queue_offset = QueueOffset(offset.parse().ok()?);
@@ -96,7 +82,7 @@ pub fn light_units<'a>(record: &Record<'a>, rules: &DispatchRules) -> impl Itera
 
 /// Whether the record holds several messages.
 pub fn is_batch(record: &Record<'_>) -> bool {
-    record.sys_flag & INNER_BATCH != 0
+    record.sys_flag.has(SysFlag::INNER_BATCH)
 }
 
 fn plain_unit(record: &Record<'_>) -> Option<Unit> {
@@ -108,26 +94,11 @@ fn plain_unit(record: &Record<'_>) -> Option<Unit> {
 }
 
 fn tags_code(record: &Record<'_>) -> i64 {
-    record.property(PROPERTY_TAGS).map_or(0, |tags| i64::from(java_hash(&String::from_utf8_lossy(tags))))
-}
-
-/// Java's `String.hashCode`.
-fn java_hash(text: &str) -> i32 {
-    hash_on(0, text)
-}
-
-/// The hash of a text that goes on with `more`, from the hash of what comes before.
-pub(super) fn hash_on(before: i32, more: &str) -> i32 {
-    let step = |hash: i32, unit: u16| hash.wrapping_mul(31).wrapping_add(i32::from(unit));
-    if more.is_ascii() {
-        more.bytes().map(u16::from).fold(before, step)
-    } else {
-        more.encode_utf16().fold(before, step)
-    }
+    message::tags_code(record.property(name::TAGS))
 }
 
 fn delay_of(record: &Record<'_>, rules: &DispatchRules) -> Option<i64> {
-    let level: usize = std::str::from_utf8(record.property(PROPERTY_DELAY)?).ok()?.parse().ok()?;
+    let level: usize = std::str::from_utf8(record.property(name::DELAY)?).ok()?.parse().ok()?;
     rules.delay_levels.get(level.checked_sub(1)?).or(rules.delay_levels.last()).copied()
 }
 
@@ -161,8 +132,7 @@ mod tests {
 
     #[test]
     fn a_delayed_message_is_due_at_its_level_and_at_the_last_one_beyond() {
-        let due =
-            |level: &str| entry(&draft(SCHEDULE_TOPIC, 0, &format!("DELAY={level};TAGS=a;"))).unwrap().0;
+        let due = |level: &str| entry(&draft(SCHEDULE, 0, &format!("DELAY={level};TAGS=a;"))).unwrap().0;
         assert_eq!((due("1"), due("18"), due("99")), (2_000, 7_201_000, 7_201_000));
         assert_eq!((due("0"), due("x")), (97, 97));
         assert_eq!(entry(&draft("T", 0, "DELAY=1;TAGS=a;")).unwrap().0, 97);
@@ -170,7 +140,7 @@ mod tests {
 
     #[test]
     fn what_is_not_to_be_consumed_has_no_unit() {
-        for sys_flag in [TRANSACTION_PREPARED, TRANSACTION_ROLLBACK, INNER_BATCH] {
+        for sys_flag in [0x4, 0xC, 0x80] {
             assert_eq!(entry(&draft("T", sys_flag, "")), None);
         }
         assert!(entry(&draft("T", 0x8, "")).is_some());

@@ -11,11 +11,13 @@ use std::sync::Arc;
 use memmap2::MmapMut;
 
 use super::disk::Disk;
-use super::dispatch::hash_on;
 use super::error::StoreError;
 use super::mapped_file::map_exclusive;
 use super::scan::Record;
 use super::watermarks::PhysicalOffset;
+use crate::protocol::message::string_hash_on as hash_on;
+use crate::protocol::properties::name;
+use crate::protocol::sys_flag::TransactionType;
 
 pub(super) const HEADER: usize = 40;
 pub(super) const SLOT: usize = 4;
@@ -23,13 +25,8 @@ pub(super) const ENTRY: usize = 20;
 /// Digits of a file name: `yyyyMMddHHmmssSSS`.
 pub(super) const NAME_DIGITS: usize = 17;
 
-const PROPERTY_UNIQUE_KEY: &str = "UNIQ_KEY";
-const PROPERTY_KEYS: &str = "KEYS";
-const PROPERTY_TAGS: &str = "TAGS";
 /// Between topic and tags in the key of a tag.
 const TAG_MARK: &str = "T#";
-/// `sysFlag`: the transaction type, and the one that is not indexed.
-const TRANSACTION_ROLLBACK: i32 = 0xC;
 
 /// Where the index lies and how its files are cut; both numbers must be those that wrote the files.
 #[derive(Debug, Clone)]
@@ -137,7 +134,7 @@ impl KeyIndex {
     /// A new file that cannot be made; repeating the record goes on where this ended.
     pub fn put(&mut self, record: &Record<'_>) -> Result<Option<Filled>, StoreError> {
         let end = self.end_offset();
-        let is_rolled_back = record.sys_flag & TRANSACTION_ROLLBACK == TRANSACTION_ROLLBACK;
+        let is_rolled_back = record.sys_flag.transaction() == TransactionType::Rollback;
         if record.physical_offset < end || is_rolled_back {
             return Ok(None);
         }
@@ -260,7 +257,7 @@ fn for_each_key_hash(
     mut act: impl FnMut(i32) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
     let Some(topic) = record.topic_name() else { return Ok(()) };
-    let [unique, keys, tags] = record.properties_named([PROPERTY_UNIQUE_KEY, PROPERTY_KEYS, PROPERTY_TAGS]);
+    let [unique, keys, tags] = record.properties_named([name::UNIQ_KEY, name::KEYS, name::TAGS]);
     let text = |value: Option<_>| value.map(String::from_utf8_lossy).filter(|value| !value.is_empty());
     let of_topic = of_topic(topic);
     if let Some(unique) = text(unique) {

@@ -14,7 +14,7 @@ use memmap2::{Advice, MmapRaw};
 
 use super::disk::Disk;
 use super::error::StoreError;
-use super::lease::{Lease, Seat};
+use super::lease::{Lease, Seats};
 use super::watermarks::PhysicalOffset;
 
 /// The memory of a file, unmapped when the file and the last slice of it are gone.
@@ -53,7 +53,7 @@ pub struct MappedFile {
     mapping: Arc<Mapping>,
     whole: Bytes,
     published: AtomicUsize,
-    writer: Seat,
+    writer: Seats,
     disk: Arc<dyn Disk>,
 }
 
@@ -77,7 +77,7 @@ impl MappedFile {
             mapping,
             whole,
             published: AtomicUsize::new(published),
-            writer: Seat::default(),
+            writer: Seats::default(),
             disk,
         })
     }

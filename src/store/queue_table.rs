@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use dashmap::DashMap;
 
-use super::lease::Seat;
+use super::lease::Seats;
 use super::tally::{Counted, Tally};
 use super::watermarks::QueueOffset;
 use crate::protocol::topic::is_system_topic;
@@ -27,7 +27,9 @@ pub struct QueueState {
     is_system: bool,
     is_closed: AtomicBool,
     stored: Tally,
-    pub(super) owner: Seat,
+    pub(super) owner: Seats,
+    /// For queues that keep a file open.
+    pub(super) descriptors: Seats,
 }
 
 impl Default for QueueState {
@@ -41,14 +43,15 @@ impl Default for QueueState {
             is_system: false,
             is_closed: AtomicBool::new(false),
             stored: Tally::default(),
-            owner: Seat::default(),
+            owner: Seats::default(),
+            descriptors: Seats::default(),
         }
     }
 }
 
 impl QueueState {
-    fn of(topic: &str) -> Arc<Self> {
-        Arc::new(QueueState { is_system: is_system_topic(topic), ..QueueState::default() })
+    fn of(topic: &str, descriptors: Seats) -> Arc<Self> {
+        Arc::new(QueueState { is_system: is_system_topic(topic), descriptors, ..QueueState::default() })
     }
 
     /// Whether its topic is one of the system's.
@@ -131,10 +134,21 @@ impl QueueState {
     }
 }
 
+/// How many queues keep a file open between uses. The limits of a process are often 1,024 or 20,000 descriptors,
+/// which connections need too.
+const OPEN_QUEUES: usize = 512;
+
 /// All queues of the store by topic and queue id.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct QueueTable {
     topics: DashMap<String, BTreeMap<i32, Arc<QueueState>>>,
+    descriptors: Seats,
+}
+
+impl Default for QueueTable {
+    fn default() -> Self {
+        QueueTable { topics: DashMap::new(), descriptors: Seats::new(OPEN_QUEUES) }
+    }
 }
 
 impl QueueTable {
@@ -152,7 +166,7 @@ impl QueueTable {
             .entry(topic.to_owned())
             .or_default()
             .entry(queue_id)
-            .or_insert_with(|| QueueState::of(topic))
+            .or_insert_with(|| QueueState::of(topic, self.descriptors.clone()))
             .clone()
     }
 

@@ -2,23 +2,9 @@
 //! (fact sheet: store 2.1, 2.2, 3.4).
 
 use super::watermarks::{PhysicalOffset, QueueOffset};
-
-/// First four bytes after the size, for topics of up to 127 bytes.
-const MAGIC_V1: i32 = -626_843_481;
-/// The same for longer topics: the topic's length takes two bytes.
-const MAGIC_V2: i32 = -626_843_477;
-/// Marks the padding at the end of a file.
-pub(super) const MAGIC_BLANK: i32 = -875_286_124;
-/// Bytes of padding that are written: its length and its magic.
-pub(super) const BLANK_HEADER: usize = 8;
-
-/// `sysFlag`: the born host has an IPv6 address.
-const BORN_HOST_IPV6: i32 = 0x10;
-/// `sysFlag`: the store host has an IPv6 address.
-const STORE_HOST_IPV6: i32 = 0x20;
-
-const NAME_VALUE_SEPARATOR: u8 = 1;
-const PROPERTY_SEPARATOR: u8 = 2;
+use crate::protocol::properties;
+use crate::protocol::record::{BLANK_LEN, MAGIC_BLANK, MAGIC_V1, MAGIC_V2, RecordError, RecordView};
+use crate::protocol::sys_flag::SysFlag;
 
 /// How much of a record to look at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +38,7 @@ pub struct Record<'a> {
     /// Where the record says that it is.
     pub physical_offset: PhysicalOffset,
     /// Bit set of the message.
-    pub sys_flag: i32,
+    pub sys_flag: SysFlag,
     /// When it was stored, ms since the epoch.
     pub store_timestamp: i64,
     /// Topic under which it is stored, as the bytes that were received: not always UTF-8.
@@ -66,14 +52,12 @@ impl<'a> Record<'a> {
         std::str::from_utf8(self.topic).ok()
     }
 
-    /// The values of several properties in one pass; of one that comes twice the first.
+    /// The values of several properties in one pass; of one that comes twice the last, as RocketMQ has it.
     pub fn properties_named<const N: usize>(&self, names: [&str; N]) -> [Option<&'a [u8]>; N] {
         let mut values = [None; N];
-        for pair in self.properties.split(|&byte| byte == PROPERTY_SEPARATOR) {
-            for (name, value) in names.iter().zip(&mut values) {
-                if let Some([NAME_VALUE_SEPARATOR, found @ ..]) = pair.strip_prefix(name.as_bytes()) {
-                    value.get_or_insert(found);
-                }
+        for (name, found) in properties::iter(self.properties) {
+            for (_, value) in names.iter().zip(&mut values).filter(|(wanted, _)| wanted.as_bytes() == name) {
+                *value = Some(found);
             }
         }
         values
@@ -81,64 +65,55 @@ impl<'a> Record<'a> {
 
     /// The value of a property, as the bytes that were received.
     pub fn property(&self, name: &str) -> Option<&'a [u8]> {
-        self.properties.split(|&byte| byte == PROPERTY_SEPARATOR).find_map(|pair| {
-            let (separator, value) = pair.strip_prefix(name.as_bytes())?.split_first()?;
-            (*separator == NAME_VALUE_SEPARATOR).then_some(value)
-        })
+        properties::get(self.properties, name)
     }
 }
 
 /// Looks at what begins at `at`. `bytes` reach from there to the end of what may be read of that file.
 pub fn examine(bytes: &[u8], at: PhysicalOffset, verify: Verify) -> Found<'_> {
-    let mut fields = Fields(bytes);
-    let (Some(size), Some(magic)) = (fields.i32(), fields.i32()) else {
+    let Some((size, magic)) = header(bytes) else {
         return Found::Bad("fewer bytes than a header are left");
     };
-    let Some(size) = usize::try_from(size).ok().filter(|&size| size >= BLANK_HEADER && size <= bytes.len())
-    else {
-        return Found::Bad("its size is not possible");
-    };
+    let whole =
+        usize::try_from(size).ok().filter(|&size| size >= BLANK_LEN).and_then(|size| bytes.get(..size));
+    let Some(whole) = whole else { return Found::Bad("its size is not possible") };
     match magic {
-        MAGIC_BLANK => return Found::Blank(size),
+        MAGIC_BLANK => return Found::Blank(whole.len()),
         MAGIC_V1 | MAGIC_V2 => {}
         _ => return Found::Bad("unknown magic"),
     }
-    let Some(whole) = bytes.get(..size) else { return Found::Bad("its size is not possible") };
-    let Some((record, body_crc, body)) = parse(whole, magic) else {
+    let Ok(view) = RecordView::parse(whole) else {
         return Found::Bad("its parts do not add up to its size");
     };
-    if record.physical_offset != at {
+    if view.physical_offset != at.0 {
         return Found::Bad("it belongs to another offset");
     }
     // The format's checksum covers the body alone. What a lost page leaves of the rest is zeros.
-    if record.topic.contains(&0) || (verify == Verify::Checksum && record.properties.last() == Some(&0)) {
+    if view.topic.contains(&0) || (verify == Verify::Checksum && view.properties.last() == Some(&0)) {
         return Found::Bad("its topic or properties are zeros");
     }
-    if verify == Verify::Checksum && !body.is_empty() && body_checksum(body) != body_crc {
+    if verify == Verify::Checksum && !view.body.is_empty() && view.check_crc().is_err() {
         return Found::Bad("the checksum of its body does not match");
     }
-    if verify == Verify::Checksum && !is_checksum_property_right(whole) {
+    if verify == Verify::Checksum && matches!(view.check_crc_property(), Err(RecordError::Crc { .. })) {
         return Found::Bad("the checksum in its properties does not match");
     }
-    Found::Record(record)
+    Found::Record(Record {
+        size: whole.len(),
+        queue_id: view.queue_id,
+        queue_offset: QueueOffset(view.queue_offset),
+        physical_offset: at,
+        sys_flag: view.sys_flag,
+        store_timestamp: view.store_timestamp,
+        topic: view.topic,
+        properties: view.properties,
+    })
 }
 
-/// Compares the record with the checksum that may be its last property (fact sheet: store 2.4). One without
-/// is right.
-fn is_checksum_property_right(whole: &[u8]) -> bool {
-    let Some((summed, property)) = whole.split_last_chunk::<CHECKSUM_PROPERTY>() else { return true };
-    let Some(digits) = property.strip_prefix(CHECKSUM_PROPERTY_NAME).and_then(|rest| rest.split_last())
-    else {
-        return true;
-    };
-    let number =
-        digits.1.iter().rev().fold(0u64, |sum, digit| sum * 10 + u64::from(digit.wrapping_sub(b'0')));
-    number == u64::from(crc32fast::hash(summed) & 0x7FFF_FFFF)
+fn header(bytes: &[u8]) -> Option<(i32, u32)> {
+    let (size, rest) = bytes.split_first_chunk()?;
+    Some((i32::from_be_bytes(*size), u32::from_be_bytes(*rest.first_chunk()?)))
 }
-
-/// Bytes of the property with a checksum of the record: name, separator, ten digits, separator.
-const CHECKSUM_PROPERTY: usize = 20;
-const CHECKSUM_PROPERTY_NAME: &[u8] = b"__CRC32#\x01";
 
 /// How far behind the start of `bytes`, which lies at `from` and is no record, the next whole record begins.
 /// A record says where it is, so that bytes which only look like one do not count.
@@ -157,99 +132,24 @@ pub(super) fn next_whole(bytes: &[u8], from: PhysicalOffset) -> Option<usize> {
 /// The first place at which a record may begin, by its magic.
 pub(super) fn next_magic(bytes: &[u8]) -> Option<usize> {
     let starts = |window: &[u8]| {
-        let magic = window.get(4..8).and_then(|magic| magic.try_into().ok()).map(i32::from_be_bytes);
+        let magic = window.get(4..8).and_then(|magic| magic.try_into().ok()).map(u32::from_be_bytes);
         matches!(magic, Some(MAGIC_V1 | MAGIC_V2))
     };
     let mut passed = 0;
     loop {
-        let rest = bytes.get(passed..).filter(|rest| rest.len() >= BLANK_HEADER)?;
+        let rest = bytes.get(passed..).filter(|rest| rest.len() >= BLANK_LEN)?;
         let block = rest.get(..ZEROS.len()).unwrap_or(rest);
         // The unused end of a file is nothing but zeros, and long.
         if block != ZEROS
-            && let Some(found) = block.windows(BLANK_HEADER).position(starts)
+            && let Some(found) = block.windows(BLANK_LEN).position(starts)
         {
             return Some(passed + found);
         }
-        passed += block.len() - (BLANK_HEADER - 1);
+        passed += block.len() - (BLANK_LEN - 1);
     }
 }
 
 const ZEROS: [u8; 4096] = [0; 4096];
-
-fn body_checksum(body: &[u8]) -> i32 {
-    (crc32fast::hash(body) & 0x7FFF_FFFF) as i32
-}
-
-fn parse(whole: &[u8], magic: i32) -> Option<(Record<'_>, i32, &[u8])> {
-    let mut fields = Fields(whole);
-    fields.take(8)?; // size and magic
-    let body_crc = fields.i32()?;
-    let queue_id = fields.i32()?;
-    fields.i32()?; // application flag
-    let queue_offset = QueueOffset(fields.i64()?);
-    let physical_offset = PhysicalOffset(fields.i64()?);
-    let sys_flag = fields.i32()?;
-    fields.i64()?; // born timestamp
-    fields.take(host_len(sys_flag & BORN_HOST_IPV6 != 0))?;
-    let store_timestamp = fields.i64()?;
-    fields.take(host_len(sys_flag & STORE_HOST_IPV6 != 0))?;
-    fields.take(4 + 8)?; // reconsume times, prepared transaction offset
-    let body_len = usize::try_from(fields.i32()?).ok()?;
-    let body = fields.take(body_len)?;
-    let topic_len = match magic {
-        MAGIC_V2 => usize::try_from(fields.i16()?).ok()?,
-        _ => usize::from(*fields.take(1)?.first()?),
-    };
-    let topic = fields.take(topic_len)?;
-    let properties_len = usize::try_from(fields.i16()?).ok()?;
-    let properties = fields.take(properties_len)?;
-    if !fields.0.is_empty() {
-        return None;
-    }
-    let size = whole.len();
-    let record = Record {
-        size,
-        queue_id,
-        queue_offset,
-        physical_offset,
-        sys_flag,
-        store_timestamp,
-        topic,
-        properties,
-    };
-    Some((record, body_crc, body))
-}
-
-fn host_len(is_ipv6: bool) -> usize {
-    if is_ipv6 { 20 } else { 8 }
-}
-
-/// What is left to read of some big-endian fields.
-struct Fields<'a>(&'a [u8]);
-
-impl<'a> Fields<'a> {
-    fn take(&mut self, len: usize) -> Option<&'a [u8]> {
-        let (taken, rest) = self.0.split_at_checked(len)?;
-        self.0 = rest;
-        Some(taken)
-    }
-
-    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
-        self.take(N)?.try_into().ok()
-    }
-
-    fn i16(&mut self) -> Option<i16> {
-        self.array().map(i16::from_be_bytes)
-    }
-
-    fn i32(&mut self) -> Option<i32> {
-        self.array().map(i32::from_be_bytes)
-    }
-
-    fn i64(&mut self) -> Option<i64> {
-        self.array().map(i64::from_be_bytes)
-    }
-}
 
 #[cfg(test)]
 pub(super) mod tests {
@@ -283,7 +183,7 @@ pub(super) mod tests {
         pub(in crate::store) fn encode(&self, at: PhysicalOffset) -> Vec<u8> {
             let mut out = vec![0; 4];
             out.extend(MAGIC_V1.to_be_bytes());
-            out.extend(body_checksum(&self.body).to_be_bytes());
+            out.extend(crate::protocol::record::body_crc(&self.body).to_be_bytes());
             out.extend(self.queue_id.to_be_bytes());
             out.extend(0i32.to_be_bytes());
             out.extend(self.queue_offset.to_be_bytes());

@@ -167,10 +167,11 @@ impl<'a> RecordView<'a> {
             .strip_prefix(name::CRC32.as_bytes())
             .and_then(|tail| tail.strip_prefix(&[NAME_END]))
             .and_then(|tail| tail.strip_suffix(&[VALUE_END]))
-            .filter(|digits| digits.iter().all(u8::is_ascii_digit))
             .ok_or(RecordError::NoCrc)?;
-        let crc = digits.iter().rev().fold(0u64, |crc, digit| crc * 10 + u64::from(digit - b'0'));
-        compare(u32::try_from(crc).map_err(|_| RecordError::NoCrc)?, crc32fast::hash(summed) & CRC_MASK)
+        let value = |digit: &u8| u64::from(digit.wrapping_sub(b'0'));
+        let crc = digits.iter().rev().fold(0u64, |crc, digit| crc * 10 + value(digit));
+        // What is no number of 31 bits is no checksum of anything.
+        compare(u32::try_from(crc).unwrap_or(u32::MAX), crc32fast::hash(summed) & CRC_MASK)
     }
 
     /// The topic as text; `None` when it is not UTF-8.

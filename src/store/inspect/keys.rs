@@ -14,9 +14,8 @@ use super::super::scan::Record;
 use super::super::watermarks::PhysicalOffset;
 use super::finding::{Findings, Limited, Severity};
 use super::layout::{StoppedStore, open_to_read};
+use crate::protocol::sys_flag::TransactionType;
 
-/// `sysFlag`: the transaction type, and the one that is not indexed.
-const TRANSACTION_ROLLBACK: i32 = 0xC;
 /// Entries that are read at once.
 const AHEAD: usize = 4096;
 
@@ -278,7 +277,7 @@ impl<'a> KeyCheck<'a> {
 
     /// Takes the next record of the log.
     pub(super) fn record(&mut self, record: &Record<'_>) -> Result<(), StoreError> {
-        let is_rolled_back = record.sys_flag & TRANSACTION_ROLLBACK == TRANSACTION_ROLLBACK;
+        let is_rolled_back = record.sys_flag.transaction() == TransactionType::Rollback;
         if self.files.is_empty() || is_rolled_back {
             return Ok(());
         }

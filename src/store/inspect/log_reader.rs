@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use super::super::disk::Disk;
 use super::super::error::StoreError;
 use super::super::file_sequence::file_name;
-use super::super::scan::{BLANK_HEADER, Found, MAGIC_BLANK, Record, Verify, examine, next_magic};
+use super::super::scan::{Found, Record, Verify, examine, next_magic};
 use super::super::watermarks::PhysicalOffset;
 use super::finding::Findings;
 use super::layout::open_to_read;
+use crate::protocol::record::{BLANK_LEN, MAGIC_BLANK};
 
 /// Bytes that are read at once.
 const CHUNK: usize = 4 << 20;
@@ -114,27 +115,27 @@ impl LogReader {
     pub(super) fn entry(&mut self, at: PhysicalOffset) -> Entry<'_> {
         let Some(base) = self.base_of(at) else { return Entry::Bad("no file has this offset") };
         let left = self.file_size - at.since(base);
-        let Some(header) = self.bytes(at, BLANK_HEADER) else {
+        let Some(header) = self.bytes(at, BLANK_LEN) else {
             return Entry::Bad("the device cannot read it");
         };
-        let Ok(header) = <[u8; BLANK_HEADER]>::try_from(header) else {
+        let Ok(header) = <[u8; BLANK_LEN]>::try_from(header) else {
             return Entry::Bad("fewer bytes than a header are left");
         };
         let [size, magic] = [0, 4].map(|from| {
             header
                 .get(from..)
                 .and_then(|field| field.first_chunk())
-                .map_or(0, |field| i32::from_be_bytes(*field))
+                .map_or(0, |field| u32::from_be_bytes(*field))
         });
-        let size = usize::try_from(size).unwrap_or(0);
+        let size = usize::try_from(size as i32).unwrap_or(0);
         match magic {
-            _ if header == [0; BLANK_HEADER] => return Entry::Nothing,
+            _ if header == [0; BLANK_LEN] => return Entry::Nothing,
             MAGIC_BLANK if size == left => return Entry::Padding(size),
             MAGIC_BLANK => return Entry::Bad("padding that does not reach the end of its file"),
             _ => {}
         }
         // What is no record is not worth reading as long as it claims to be.
-        let size = if size > left { BLANK_HEADER } else { size.max(BLANK_HEADER) };
+        let size = if size > left { BLANK_LEN } else { size.max(BLANK_LEN) };
         let Some(bytes) = self.bytes(at, size) else { return Entry::Bad("the device cannot read it") };
         match examine(bytes, at, Verify::Checksum) {
             Found::Record(record) => Entry::Record(record, bytes),
@@ -160,10 +161,10 @@ impl LogReader {
     fn next_whole_in_file(&mut self, at: PhysicalOffset) -> Option<PhysicalOffset> {
         let end = self.base_of(at)?.plus(self.file_size);
         let mut from = at.plus(1);
-        while from.plus(BLANK_HEADER) <= end {
+        while from.plus(BLANK_LEN) <= end {
             let piece = self.bytes(from, CHUNK)?;
             let Some(passed) = next_magic(piece) else {
-                from = from.plus(piece.len() - (BLANK_HEADER - 1));
+                from = from.plus(piece.len() - (BLANK_LEN - 1));
                 continue;
             };
             from = from.plus(passed);
