@@ -326,8 +326,9 @@ fn survives(flush: &str) {
         let config = format!(
             "flushDiskType={flush}\nmappedFileSizeCommitLog={size}\nmappedFileSizeConsumeQueue={}\n\
              maxHashSlotNum=1000\nmaxIndexNum=4000\nmaxMessageSize=16384\nflushIntervalCommitLog=20\n\
-             flushIntervalConsumeQueue=20\nflushConsumeQueueThoroughInterval=50\n",
-            if small { 2000 } else { 200_000 }
+             flushIntervalConsumeQueue=20\nflushConsumeQueueThoroughInterval=50\nwarmMapedFileEnable={}\n",
+            if small { 2000 } else { 200_000 },
+            random.bool()
         );
         let mut ledger = Ledger::default();
         let mut broker = Broker::start(&dir, &config);

@@ -184,6 +184,9 @@ config! {
     transient_store_pool_enable "transientStorePoolEnable": bool = false, Any, NotYet;
     /// Touch every page of a new file as soon as it is there. CastMQ always does so a few MiB ahead of the writer.
     warm_maped_file_enable "warmMapedFileEnable": bool = false, Any, AtStart;
+    /// SYNC_FLUSH: force the pages that are touched so to the device whenever there are so many.
+    flush_least_pages_when_warm_maped_file "flushLeastPagesWhenWarmMapedFile": Pages
+        = Pages(4096), Between(1, INT_MAX), AtStart;
 
     section "Cleaning";
 

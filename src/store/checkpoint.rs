@@ -9,10 +9,13 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use super::disk::Disk;
 use super::error::StoreError;
+use super::watermarks::PhysicalOffset;
 
 /// Size of the file; what follows the fields is zero.
 pub(super) const FILE_SIZE: usize = 4096;
-const FIELDS: usize = 5;
+/// Where three fields of CastMQ's own lie, which RocketMQ leaves alone: [`Safe::offset`], and the marks of log and
+/// queues with which it was written. With other marks it is out of date.
+const OWN: std::ops::Range<usize> = 48..72;
 /// How much earlier than the marks a recovery begins, ms.
 const MARGIN_MS: i64 = 3000;
 
@@ -33,6 +36,17 @@ pub struct Checkpoint {
     pub master_flushed: Mark,
     /// How far the log is confirmed by replicas.
     pub confirmed: Mark,
+    /// Up to here log and queues are flushed, 0 when unknown.
+    offset: AtomicI64,
+}
+
+/// From where on a start after a crash has to read the log.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Safe {
+    /// See [`Checkpoint::safe_until`].
+    pub(super) until: i64,
+    /// Up to here log and queues were flushed, where that is known. Unlike the time it does not depend on a clock.
+    pub(super) offset: Option<PhysicalOffset>,
 }
 
 /// The fields as a file holds them.
@@ -43,23 +57,29 @@ pub(super) struct Marks {
     pub(super) index: i64,
     master_flushed: i64,
     confirmed: i64,
+    offset: i64,
 }
 
 impl Marks {
     /// Bytes of the fields.
-    pub(super) const LEN: usize = FIELDS * 8;
+    pub(super) const LEN: usize = OWN.end;
 
     /// Reads them; a file that is too short counts as empty.
     pub(super) fn decode(bytes: &[u8]) -> Self {
         let (fields, _) = bytes.get(..Self::LEN).unwrap_or_default().as_chunks::<8>();
         let mut fields = fields.iter().map(|field| i64::from_be_bytes(*field));
         let mut next = || fields.next().unwrap_or(0);
-        Marks { log: next(), queues: next(), index: next(), master_flushed: next(), confirmed: next() }
+        let (log, queues, index) = (next(), next(), next());
+        let (master_flushed, confirmed, _unused) = (next(), next(), next());
+        let (offset, is_current) = (next(), (next(), next()) == (log, queues));
+        let offset = if is_current { offset } else { 0 };
+        Marks { log, queues, index, master_flushed, confirmed, offset }
     }
 
-    /// See [`Checkpoint::safe_until`].
-    pub(super) fn safe_until(&self) -> i64 {
-        safe_until(self.log, self.queues)
+    /// See [`Safe`].
+    pub(super) fn safe(&self) -> Safe {
+        let offset = (self.offset > 0).then_some(PhysicalOffset(self.offset));
+        Safe { until: safe_until(self.log, self.queues), offset }
     }
 }
 
@@ -102,6 +122,7 @@ impl Checkpoint {
             index: mark(marks.index),
             master_flushed: mark(marks.master_flushed),
             confirmed: mark(marks.confirmed),
+            offset: AtomicI64::new(marks.offset),
             path,
             disk,
             file,
@@ -113,12 +134,33 @@ impl Checkpoint {
         safe_until(self.log.get(), self.queues.get())
     }
 
+    pub(super) fn safe(&self) -> Safe {
+        self.marks().safe()
+    }
+
+    fn marks(&self) -> Marks {
+        Marks {
+            log: self.log.get(),
+            queues: self.queues.get(),
+            index: self.index.get(),
+            master_flushed: self.master_flushed.get(),
+            confirmed: self.confirmed.get(),
+            offset: self.offset.load(Ordering::Acquire),
+        }
+    }
+
+    /// Says that log and queues are flushed up to here, or, with 0, that nobody knows how far.
+    pub(super) fn set_offset(&self, to: PhysicalOffset) {
+        self.offset.store(to.0, Ordering::Release);
+    }
+
     /// Writes the fields and forces them to the device.
     pub fn flush(&self) -> Result<(), StoreError> {
         let mut bytes = [0; FILE_SIZE];
-        let marks = [&self.log, &self.queues, &self.index, &self.master_flushed, &self.confirmed];
+        let Marks { log, queues, index, master_flushed, confirmed, offset } = self.marks();
+        let values = [log, queues, index, master_flushed, confirmed, 0, offset, log, queues];
         let (fields, _) = bytes.as_chunks_mut::<8>();
-        fields.iter_mut().zip(marks).for_each(|(field, mark)| *field = mark.get().to_be_bytes());
+        fields.iter_mut().zip(values).for_each(|(field, value)| *field = value.to_be_bytes());
         self.disk
             .write_at(&self.path, &self.file, &bytes, 0)
             .and_then(|()| self.disk.sync_file(&self.path, &self.file))
@@ -147,5 +189,22 @@ mod tests {
             (4096, &[0, 0, 0, 0, 0, 0, 39, 16, 0, 0, 0, 0, 0, 0, 35, 40][..])
         );
         assert_eq!(Checkpoint::open(Arc::new(LocalDisk), path).unwrap().safe_until(), 6_000);
+    }
+
+    #[test]
+    fn an_offset_counts_until_rocketmq_has_moved_the_marks() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("checkpoint");
+        let checkpoint = Checkpoint::open(Arc::new(LocalDisk), path.clone()).unwrap();
+        checkpoint.log.advance(10_000);
+        checkpoint.queues.advance(9_000);
+        checkpoint.set_offset(PhysicalOffset(70));
+        checkpoint.flush().unwrap();
+        let offset = || Checkpoint::open(Arc::new(LocalDisk), path.clone()).unwrap().safe().offset;
+        assert_eq!(offset(), Some(PhysicalOffset(70)));
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes[7] += 1;
+        std::fs::write(&path, bytes).unwrap();
+        assert_eq!(offset(), None);
     }
 }

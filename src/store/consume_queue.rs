@@ -134,6 +134,8 @@ pub struct ConsumeQueue {
     min: QueueOffset,
     /// The file that was used last.
     open: Option<(i64, File)>,
+    /// The right to keep it open.
+    seat: Option<Lease>,
     buffer: Vec<u8>,
     _lease: Lease,
 }
@@ -155,6 +157,7 @@ impl ConsumeQueue {
             end: QueueOffset(0),
             min: QueueOffset(0),
             open: None,
+            seat: None,
             buffer: Vec::new(),
             _lease: lease,
         };
@@ -225,8 +228,9 @@ impl ConsumeQueue {
         self.buffer = bytes;
         outcome?;
         self.end = begin.plus(fresh.len());
-        self.state.mark_dirty(begin);
+        // The end first: a flush that takes the note away looks for files up to there.
         self.publish();
+        self.state.mark_dirty(begin);
         Ok(Appended::Until(self.end))
     }
 
@@ -316,7 +320,20 @@ impl ConsumeQueue {
     /// Gives back descriptor and buffer; both come back when needed. For queues that have gone idle.
     pub fn release(&mut self) {
         self.open = None;
+        self.seat = None;
         self.buffer = Vec::new();
+    }
+
+    /// [`ConsumeQueue::release`], unless this is one of the few queues that keep a file open between uses: then
+    /// true.
+    pub fn rest(&mut self) -> bool {
+        if self.open.is_some() && self.seat.is_none() {
+            self.seat = self.state.descriptors.take();
+        }
+        if self.seat.is_none() {
+            self.release();
+        }
+        self.seat.is_some()
     }
 
     /// The unit of one message; `None` outside of what the files hold.
@@ -549,11 +566,6 @@ impl ConsumeQueue {
         let path = self.files.dir.join(file_name(base));
         self.files.disk.remove(&path).map_err(StoreError::io("remove", &path))
     }
-
-    /// Forces what was written since the last flush to the device.
-    pub fn flush(&mut self) -> Result<(), StoreError> {
-        flush(&self.files, &self.state)
-    }
 }
 
 /// Whether a read may wait for the device.
@@ -579,52 +591,43 @@ fn read_at(file: &File, window: &mut [u8], at: u64, patience: Patience) -> io::R
     file.read_exact_at(window, at).map(|()| window.len())
 }
 
-/// Forces a queue's unsynced units to the device, whoever owns it.
-pub(super) fn flush(files: &QueueFiles, state: &QueueState) -> Result<(), StoreError> {
-    let Some(from) = state.take_dirty() else { return Ok(()) };
-    let is_new_dir = state.take_new_dir();
-    let outcome = sync_from(files, from, is_new_dir);
-    if outcome.is_err() {
-        if is_new_dir {
-            state.mark_new_dir();
-        }
-        state.mark_dirty(from);
+/// The unit at an offset, and the one behind it, as the one file that holds the first tells; none where it is not
+/// there or has another size.
+pub(super) fn look_at(files: &QueueFiles, at: QueueOffset) -> Result<[Option<Unit>; 2], StoreError> {
+    let size = files.file_size.max(1).next_multiple_of(UNIT_SIZE) as i64;
+    let position = at.0.saturating_mul(UNIT_SIZE as i64);
+    if position < 0 {
+        return Ok([None; 2]);
     }
-    outcome
+    let base = position - position % size;
+    let path = files.dir.join(file_name(base));
+    let file = match files.disk.open(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok([None; 2]),
+        file => file.map_err(StoreError::io("open", &path))?,
+    };
+    let mut bytes = [0; 2 * UNIT_SIZE];
+    let left = (base + size - position) as usize;
+    let window = bytes.get_mut(..left.min(2 * UNIT_SIZE)).unwrap_or_default();
+    let has_size = file.metadata().map_err(StoreError::io("look at", &path))?.len() == size as u64;
+    if !has_size || file.read_exact_at(window, (position - base) as u64).is_err() {
+        return Ok([None; 2]);
+    }
+    let (units, _) = bytes.as_chunks::<UNIT_SIZE>();
+    let mut units = units.iter().map(|unit| Unit::decode(unit).filter(|unit| unit.is_written()));
+    Ok([units.next().flatten(), units.next().flatten()])
 }
 
-fn sync_from(files: &QueueFiles, from: QueueOffset, is_new_dir: bool) -> Result<(), StoreError> {
-    let QueueFiles { disk, dir, file_size } = files;
-    let position = from.0 * UNIT_SIZE as i64;
-    for entry in disk.list(dir).map_err(StoreError::io("list", dir))? {
-        let ends_behind = entry.name.parse::<i64>().is_ok_and(|base| base + *file_size as i64 > position);
-        if entry.is_dir || !ends_behind {
-            continue;
-        }
-        let path = dir.join(&entry.name);
-        match disk.open(&path) {
-            // Deleted by its owner meanwhile.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(StoreError::io("open", &path)(error)),
-            Ok(file) => disk.sync_file(&path, &file).map_err(StoreError::io("sync", &path))?,
-        }
-    }
-    // A new queue's directory hangs in the topic's, and that in `consumequeue`.
-    for dir in dir.ancestors().take(if is_new_dir { 3 } else { 1 }) {
-        match disk.sync_dir(dir) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(StoreError::io("sync the directory", dir)(error));
-            }
-            _ => {}
-        }
-    }
-    Ok(())
+/// The unit before `end`, if the queue's files end there; looked for only there.
+pub(super) fn last_unit(files: &QueueFiles, end: QueueOffset) -> Result<Option<Unit>, StoreError> {
+    let [last, behind] = look_at(files, QueueOffset(end.0.saturating_sub(1)))?;
+    Ok(last.filter(|_| behind.is_none()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::store::disk::LocalDisk;
+    use crate::store::queue_flush::flush;
     use proptest::prelude::*;
     use std::path::Path;
 
@@ -724,7 +727,7 @@ mod tests {
         let mut queue = open(dir.path(), FindEnd::Halving);
         queue.append(QueueOffset(0), &units(0..12)).unwrap();
         queue.release();
-        queue.flush().unwrap();
+        flush([(queue.files.clone(), queue.state.clone())]).unwrap();
         assert_eq!(queue.state().take_dirty(), None);
         assert_eq!(queue.unit(QueueOffset(11)).unwrap(), Some(unit(11)));
         assert_eq!(queue.unit(QueueOffset(12)).unwrap(), None);

@@ -8,8 +8,8 @@
 //! - [`commit_log`]: the one log of all topics, with its single writer and its many readers.
 //! - [`scan`]: whether the bytes at an offset are a whole record, padding, or neither.
 //! - [`dispatch`]: which consume queue unit a record becomes.
-//! - [`queue_table`], [`queue_path`], [`consume_queue`], [`offset_by_time`]: the queues that point into the log.
-//! - [`checkpoint`], [`lock`], [`config_file`]: the small files.
+//! - [`queue_table`], [`queue_path`], [`consume_queue`], `queue_flush`, [`offset_by_time`]: the queues that point into the log.
+//! - [`checkpoint`], [`lock`], [`config_file`], `queue_ends`: the small files.
 //! - [`index`]: records by key.
 //! - [`retention`], [`local_time`]: which files may go and when, and when there is no room for messages.
 //! - `rebuild`, [`recovery`], [`store`]: what a start makes of the files, and the owner of it all.
@@ -34,6 +34,8 @@ pub mod local_time;
 pub mod lock;
 pub mod mapped_file;
 pub mod offset_by_time;
+mod queue_ends;
+mod queue_flush;
 pub mod queue_path;
 pub mod queue_table;
 mod rebuild;

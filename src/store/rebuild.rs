@@ -33,7 +33,7 @@ pub(super) struct LogView<'f> {
 
 impl LogView<'_> {
     /// Whether a stored unit points to the record of this message, which ends at `end` at most.
-    fn has(
+    pub(super) fn has(
         &self,
         unit: Unit,
         (topic, queue_id, offset): (&str, i32, QueueOffset),
@@ -254,9 +254,14 @@ impl<'a> Rebuild<'a> {
         if pending.units.len() >= BATCH_UNITS { pending.write() } else { Ok(()) }
     }
 
-    /// Gives the whole log up to `end` to the queues. A bad record in an old file is passed over: it is no
-    /// reason to cut there what was served before.
-    pub(super) fn read_all(&mut self, files: &FileSequence, end: PhysicalOffset) -> Result<(), StoreError> {
+    /// Gives the whole log up to `end` to the queues, and says where it is. A bad record in an old file is passed
+    /// over: it is no reason to cut there what was served before.
+    pub(super) fn read_all(
+        &mut self,
+        files: &FileSequence,
+        end: PhysicalOffset,
+        mut seen: impl FnMut(PhysicalOffset),
+    ) -> Result<(), StoreError> {
         self.from_start = true;
         let log = LogView { min: files.first().map_or(end, |first| first.base()), files: Some(files) };
         for file in files.files() {
@@ -272,6 +277,7 @@ impl<'a> Rebuild<'a> {
                 };
                 if let Found::Record(record) = examine(&scanned.bytes, scanned.offset, Verify::Layout) {
                     self.dispatch(&record, log)?;
+                    seen(scan.position());
                 }
             }
         }

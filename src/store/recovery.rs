@@ -3,12 +3,13 @@
 //! Every record from a safe point on is checked; the log is cut at the first that is not whole; records
 //! whose consume queue units are missing are dispatched again, by the same rules as in live operation.
 
-use super::checkpoint::Checkpoint;
+use super::checkpoint::{Checkpoint, Safe};
 use super::commit_log::{CommitLog, Scan};
 use super::consume_queue::FindEnd;
 use super::error::StoreError;
 use super::file_sequence::FileSequence;
 use super::mapped_file::MappedFile;
+use super::queue_ends::QueueEnds;
 use super::queue_table::QueueTable;
 use super::rebuild::{LogView, Rebuild};
 use super::scan::{Found, Verify, examine};
@@ -37,6 +38,9 @@ pub struct RecoveryReport {
 /// Progress of a recovery: bytes checked, and how many there are at most.
 pub type Progress<'a> = dyn FnMut(u64, u64) + 'a;
 
+/// What was found of a log and its queues.
+type Recovered = (QueueTable, RecoveryReport, i64);
+
 /// Makes log and queues agree, and both end with the last whole record.
 pub(super) fn recover(
     options: &StoreOptions,
@@ -44,35 +48,87 @@ pub(super) fn recover(
     was_abnormal: bool,
     progress: &mut Progress<'_>,
 ) -> Result<(CommitLog, QueueTable, RecoveryReport), StoreError> {
-    let find_end = if was_abnormal { FindEnd::Reading } else { FindEnd::Halving };
     let mut files =
         FileSequence::open(options.disk.clone(), options.log_dir(), options.commit_log_file_size)?;
+    let closed = match QueueEnds::take(options)?.filter(|_| !was_abnormal) {
+        Some(ends) => recover_closed(options, checkpoint, &files, &ends, progress)?,
+        None => None,
+    };
+    let (table, report, last_timestamp) = match closed {
+        Some(recovered) => recovered,
+        None => recover_all(options, checkpoint, &files, was_abnormal, progress)?,
+    };
+    let RecoveryReport { start, end, .. } = report;
+    files.truncate_after(end)?;
+    // Killed or not, the process before may have left pages that are not on the device yet.
+    for file in files.files().into_iter().filter(|file| was_abnormal || file.end() > start) {
+        file.sync(0..file.published())?;
+    }
+    Ok((CommitLog::recovered(files, start, end, last_timestamp), table, report))
+}
+
+/// The end of a log whose last owner left in good order and wrote down where all ended, if it is still so.
+fn recover_closed(
+    options: &StoreOptions,
+    checkpoint: &Checkpoint,
+    files: &FileSequence,
+    ends: &QueueEnds,
+    progress: &mut Progress<'_>,
+) -> Result<Option<Recovered>, StoreError> {
+    let Some((first, last)) = files.first().zip(files.last()) else { return Ok(None) };
+    let start = start_after_close(&bases(files), |base| first_record(&*files.find(base)?), ends.dispatched());
+    let mut told = Told { start, end: last.end(), reported: start, progress };
+    let mut report = RecoveryReport { start, ..RecoveryReport::default() };
+    let mut last_timestamp = checkpoint.log.get();
+    let mut scan = Scan::over(files, start, last.end(), Verify::Checksum);
+    while let Some(Ok(scanned)) = scan.next() {
+        let Found::Record(record) = examine(&scanned.bytes, scanned.offset, Verify::Layout) else { break };
+        report.records += 1;
+        last_timestamp = record.store_timestamp;
+        told.at(scan.position());
+    }
+    report.end = scan.position();
+    if (first.base(), report.end) != (ends.log_min, ends.log_end) {
+        return Ok(None);
+    }
+    let log = LogView { min: first.base(), files: Some(files) };
+    Ok(ends.table(options, log, start)?.map(|table| (table, report, last_timestamp)))
+}
+
+/// The same for any log and queues.
+fn recover_all(
+    options: &StoreOptions,
+    checkpoint: &Checkpoint,
+    files: &FileSequence,
+    was_abnormal: bool,
+    progress: &mut Progress<'_>,
+) -> Result<Recovered, StoreError> {
+    let find_end = if was_abnormal { FindEnd::Reading } else { FindEnd::Halving };
     let mut queues = Rebuild::open(options, find_end)?;
     let Some((first, last)) = files.first().zip(files.last()) else {
         queues.clear()?;
-        let log = CommitLog::recovered(files, PhysicalOffset(0), PhysicalOffset(0), 0);
         let report = RecoveryReport { was_abnormal, ..RecoveryReport::default() };
-        return Ok((log, queues.finish(PhysicalOffset(0))?, report));
+        return Ok((queues.finish(PhysicalOffset(0))?, report, 0));
     };
 
     let dispatched = queues.max_physical()?;
-    let bases: Vec<PhysicalOffset> = files.files().iter().map(|file| file.base()).collect();
+    let bases = bases(files);
     let first_record = |base| first_record(&*files.find(base)?);
     let start = match was_abnormal {
-        true => start_after_crash(&bases, first_record, checkpoint.safe_until(), options.recover_max_files),
+        true => start_after_crash(&bases, first_record, checkpoint.safe(), options.recover_max_files),
         false => start_after_close(&bases, first_record, dispatched),
     };
     // After an orderly end only what no queue knows is new: units of deleted topics must not come back.
     let dispatch_from = if was_abnormal { start } else { dispatched };
     let mut report = RecoveryReport { was_abnormal, start, ..RecoveryReport::default() };
     let min = first.base();
-    let log = LogView { min, files: Some(&files) };
+    let log = LogView { min, files: Some(files) };
     queues.from_start = start == min;
 
     let mut last_timestamp = checkpoint.log.get();
     let mut newest = 0;
-    let mut reported = start;
-    let mut scan = Scan::over(&files, start, last.end(), Verify::Checksum);
+    let mut told = Told { start, end: last.end(), reported: start, progress };
+    let mut scan = Scan::over(files, start, last.end(), Verify::Checksum);
     // What is no whole record ends the log; the scan then stands at its first byte.
     while let Some(Ok(scanned)) = scan.next() {
         let Found::Record(record) = examine(&scanned.bytes, scanned.offset, Verify::Layout) else { break };
@@ -84,10 +140,7 @@ pub(super) fn recover(
         } else {
             queues.expect(&record);
         }
-        if scan.position().since(reported) >= PROGRESS_STEP {
-            reported = scan.position();
-            progress(reported.since(start) as u64, last.end().since(start) as u64);
-        }
+        told.at(scan.position());
     }
     let end = scan.position();
     report.end = end;
@@ -97,23 +150,42 @@ pub(super) fn recover(
     let is_checkpoint_wrong = was_abnormal && checkpoint.safe_until() > newest;
     if std::mem::take(&mut queues.misses_earlier) || is_checkpoint_wrong {
         report.read_all = true;
-        queues.read_all(&files, end)?;
+        told.begin(min);
+        queues.read_all(files, end, |at| told.at(at))?;
     }
-    if !queues.cut(&files, end)? && !report.read_all {
+    if !queues.cut(files, end)? && !report.read_all {
         report.read_all = true;
-        queues.read_all(&files, end)?;
-        queues.cut(&files, end)?;
+        told.begin(min);
+        queues.read_all(files, end, |at| told.at(at))?;
+        queues.cut(files, end)?;
     }
-    progress(last.end().since(start) as u64, last.end().since(start) as u64);
-    drop((first, last));
+    told.at(last.end());
+    Ok((queues.finish(min)?, report, last_timestamp))
+}
 
-    files.truncate_after(end)?;
-    // Killed or not, the process before may have left pages that are not on the device yet.
-    for file in files.files().into_iter().filter(|file| was_abnormal || file.end() > start) {
-        file.sync(0..file.published())?;
+fn bases(files: &FileSequence) -> Vec<PhysicalOffset> {
+    files.files().iter().map(|file| file.base()).collect()
+}
+
+/// What was told of a scan's progress.
+struct Told<'a, 'b> {
+    start: PhysicalOffset,
+    end: PhysicalOffset,
+    reported: PhysicalOffset,
+    progress: &'a mut Progress<'b>,
+}
+
+impl Told<'_, '_> {
+    fn begin(&mut self, start: PhysicalOffset) {
+        (self.start, self.reported) = (start, start);
     }
-    let table = queues.finish(min)?;
-    Ok((CommitLog::recovered(files, start, end, last_timestamp), table, report))
+
+    fn at(&mut self, position: PhysicalOffset) {
+        if position.since(self.reported) >= PROGRESS_STEP || position == self.end {
+            self.reported = position;
+            (self.progress)(position.since(self.start) as u64, self.end.since(self.start) as u64);
+        }
+    }
 }
 
 /// When the file's first record was stored, ms.
@@ -136,16 +208,18 @@ pub(super) fn start_after_close(
     bases.iter().rev().find(is_known).or(bases.first()).copied().unwrap_or_default()
 }
 
-/// The newest file with a first record that is as old as the checkpoint, but at most `max_back` files
-/// back, or the oldest file.
+/// The newest file with a first record that is as old as the checkpoint, and with bytes before its offset where
+/// that is known, but at most `max_back` files back, or the oldest file. Times alone would not do: a clock may
+/// have been set back.
 pub(super) fn start_after_crash(
     bases: &[PhysicalOffset],
     first_record: impl Fn(PhysicalOffset) -> Option<i64>,
-    safe_until: i64,
+    safe: Safe,
     max_back: usize,
 ) -> PhysicalOffset {
     let is_safe = |base: &&PhysicalOffset| {
-        first_record(**base).is_some_and(|timestamp| timestamp != 0 && timestamp <= safe_until)
+        safe.offset.is_none_or(|offset| **base <= offset)
+            && first_record(**base).is_some_and(|timestamp| timestamp != 0 && timestamp <= safe.until)
     };
     let oldest_allowed = bases.get(bases.len().saturating_sub(max_back.saturating_add(1)));
     bases.iter().rev().take(max_back).find(is_safe).or(oldest_allowed).copied().unwrap_or_default()

@@ -15,6 +15,8 @@ use super::disk::{Disk, LocalDisk};
 use super::dispatch::{DispatchRules, light_units, unit_of};
 use super::error::StoreError;
 use super::lock::{AbortMark, StoreLock};
+use super::queue_ends::QueueEnds;
+use super::queue_flush;
 use super::queue_path::queue_dir;
 use super::queue_table::{QueueState, QueueTable};
 use super::recovery::{Progress, RecoveryReport, recover};
@@ -117,6 +119,10 @@ impl Store {
         abort.set(disk.as_ref())?;
         let checkpoint = Checkpoint::open(disk, root.join(CHECKPOINT_FILE))?;
         let (log, queues, recovery) = recover(&options, &checkpoint, was_abnormal, progress)?;
+        if checkpoint.safe().offset.is_some_and(|offset| offset > recovery.end) {
+            checkpoint.set_offset(PhysicalOffset(0));
+            checkpoint.flush()?;
+        }
         Ok(Store {
             dispatched_timestamp: AtomicI64::new(log.flushed_timestamp()),
             options,
@@ -250,20 +256,24 @@ impl Store {
     pub fn flush_queues(&self) -> Result<(), StoreError> {
         // Read first: all units of that time are written, and the flush comes after them.
         let timestamp = self.dispatched_timestamp.load(Ordering::Acquire);
+        let marks = self.watermarks();
+        let offset = marks.dispatched.get().min(marks.flushed.get());
         self.flush_queues_from(0)?;
         self.checkpoint.queues.advance(timestamp);
+        self.checkpoint.set_offset(offset);
         self.checkpoint.flush()
     }
 
     /// Forces the queues that have at least so many bytes of new units to the device. That is no reason for
     /// another checkpoint: others may have a few.
     pub fn flush_queues_from(&self, least: usize) -> Result<(), StoreError> {
+        let mut queues = Vec::new();
         for (topic, queue_id, state) in self.queues.snapshot() {
             if state.dirty_units().saturating_mul(consume_queue::UNIT_SIZE) >= least {
-                consume_queue::flush(&self.options.queue_files(&topic, queue_id)?, &state)?;
+                queues.push((self.options.queue_files(&topic, queue_id)?, state));
             }
         }
-        Ok(())
+        queue_flush::flush(queues)
     }
 
     /// Says that a part of the files could not be flushed: the close leaves the mark of a crash.
@@ -310,6 +320,12 @@ impl Store {
         }
         if self.is_doubted.load(Ordering::Acquire) {
             return Ok(Closed::Doubted);
+        }
+        // Without it the next start only takes longer.
+        let log = (self.log.min_offset(), self.log.max_offset());
+        let ends = QueueEnds::of(&self.options, &self.queues, log);
+        if let Err(error) = ends.and_then(|ends| ends.map_or(Ok(()), |ends| ends.write(&self.options))) {
+            tracing::warn!(%error, "the ends of the queues are not written down");
         }
         self.abort.clear(self.options.disk.as_ref())?;
         Ok(Closed::Clean)

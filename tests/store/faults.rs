@@ -19,9 +19,9 @@ const IO_ERROR: i32 = 5;
 
 /// The machine's disk, but that it can be told to fail.
 #[derive(Debug)]
-struct FaultyDisk {
+pub(crate) struct FaultyDisk {
     /// Calls that take space and still succeed; negative: it is full.
-    room: AtomicI64,
+    pub(crate) room: AtomicI64,
     fails_to_sync: AtomicBool,
 }
 
@@ -101,7 +101,7 @@ impl Disk for FaultyDisk {
     }
 }
 
-fn open_on(root: &Path, disk: &Arc<FaultyDisk>) -> Result<Store, StoreError> {
+pub(crate) fn open_on(root: &Path, disk: &Arc<FaultyDisk>) -> Result<Store, StoreError> {
     Store::open(options(root, disk.clone()))
 }
 

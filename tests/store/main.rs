@@ -6,7 +6,6 @@
 mod faults;
 mod inspector;
 mod manifests;
-mod measure;
 mod messages;
 mod power_cut;
 mod reach;

@@ -1,12 +1,15 @@
 //! Ways in which RocketMQ lost messages, each as a test that it does not happen here.
 
 use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use castmq::store::scan::{Found, Verify, examine};
 use castmq::store::store::Closed;
 use castmq::store::{PhysicalOffset, QueueOffset};
 
-use crate::messages::{assert_sound, dispatch, fill, open, scratch};
+use crate::faults::{FaultyDisk, open_on};
+use crate::messages::{LOG_FILE, assert_sound, dispatch, fill, open, scratch, send, send_number};
 
 /// #8239: under synchronous flush consumers were served what was not flushed, and were ahead after a crash. What
 /// is visible here ends with what was dispatched, and the dispatcher stops at `flushed`: after a crash that takes
@@ -94,6 +97,64 @@ fn rocketmq_9728_a_start_takes_an_empty_last_queue_file() {
         dispatch(&store).unwrap();
         assert_sound(&store, &more);
     }
+}
+
+/// alibaba#331: after the disk had been full the broker took no message any more, and its next start failed.
+#[test]
+fn rocketmq_alibaba_331_a_full_disk_is_no_end() {
+    let dir = scratch();
+    let disk = Arc::new(FaultyDisk::default());
+    let mut sent = Vec::new();
+    for life in 0..3 {
+        let store = open_on(dir.path(), &disk).unwrap();
+        assert_sound(&store, &sent);
+        let mut appender = store.log().appender().unwrap();
+        disk.room.store(2, Ordering::Relaxed);
+        let refusal = loop {
+            match send_number(&store, &mut appender, sent.len()) {
+                Ok(message) => sent.push(message),
+                Err(error) => break error,
+            }
+        };
+        assert!(refusal.is_disk_full(), "{refusal}");
+        let last = sent.last().unwrap();
+        assert_eq!(store.log().slice(last.at, last.bytes.len()).as_deref(), Some(&last.bytes[..]));
+        disk.room.store(i64::MAX, Ordering::Relaxed);
+        if life == 1 {
+            continue; // Killed while it was full.
+        }
+        store.log().files().prepare_next().unwrap();
+        sent.push(send_number(&store, &mut appender, sent.len()).unwrap());
+        dispatch(&store).unwrap();
+        drop(appender);
+        assert_eq!(store.close().unwrap(), Closed::Clean);
+    }
+    assert_sound(&open(dir.path()), &sent);
+}
+
+/// A recovery began where the checkpoint's time is, and passed over what a clock that was set back has stored
+/// before: a queue that had nothing newer lost it, and gave its offset away once more.
+#[test]
+fn a_clock_that_is_set_back_hides_no_message_from_a_recovery() {
+    let dir = scratch();
+    let store = open(dir.path());
+    let mut appender = store.log().appender().unwrap();
+    let mut sent: Vec<_> = (0..3).map(|number| send_number(&store, &mut appender, number).unwrap()).collect();
+    dispatch(&store).unwrap();
+    store.flush_log(store.log().max_offset()).unwrap();
+    store.flush_queues().unwrap();
+    // The one that is not in a flushed queue, then an hour back until a file begins, and then forward.
+    let mut send = |queue, time| send(&store, &mut appender, queue, &[7; 500], time).unwrap();
+    sent.push(send(("C", 0), 1_000_300));
+    while sent.last().unwrap().at.0 < 2 * LOG_FILE as i64 {
+        sent.push(send(("A", 0), 900_000));
+    }
+    sent.push(send(("A", 0), 2_000_000));
+    dispatch(&store).unwrap();
+    store.flush_log(store.log().max_offset()).unwrap();
+    drop((appender, store));
+    fs::remove_dir_all(dir.path().join("consumequeue/C")).unwrap();
+    assert_sound(&open(dir.path()), &sent);
 }
 
 /// #7689: two messages got one queue offset: the table of next offsets was behind the log after a restart.

@@ -26,10 +26,18 @@ const RETRY: Duration = Duration::from_millis(250);
 /// How much of a new file is touched before others on this thread have their turn.
 const WARM_AT_ONCE: usize = 16 << 20;
 
+/// How a whole new file is warmed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Warming {
+    /// With synchronous flush: so many bytes are touched and forced to the device at a time, so that the first
+    /// sync of the log need not write the whole file.
+    pub(super) sync_each: Option<usize>,
+}
+
 pub(super) struct Allocator {
     log: Arc<CommitLog>,
     /// `warmMapedFileEnable`: touch all pages of a new file as soon as it is there.
-    warms_whole: bool,
+    warming: Option<Warming>,
     /// The file whose pages were touched last.
     warmed: Option<PhysicalOffset>,
     /// A retry is under way.
@@ -37,13 +45,13 @@ pub(super) struct Allocator {
 }
 
 impl Allocator {
-    pub(super) fn new(log: Arc<CommitLog>, warms_whole: bool) -> Self {
-        Self { log, warms_whole, warmed: None, retries: false }
+    pub(super) fn new(log: Arc<CommitLog>, warming: Option<Warming>) -> Self {
+        Self { log, warming, warmed: None, retries: false }
     }
 
     fn prepare(&mut self, cx: &mut Cx<'_, Self>) {
         match self.log.files().prepare_next() {
-            Ok(file) if self.warms_whole && self.warmed.replace(file.base()) != Some(file.base()) => {
+            Ok(file) if self.warming.is_some() && self.warmed.replace(file.base()) != Some(file.base()) => {
                 cx.address().complete(AllocatorMessage::WarmWhole { file, from: 0 });
             }
             Ok(_) => {}
@@ -83,8 +91,12 @@ impl Behaviour for Allocator {
                 self.prepare(cx);
             }
             AllocatorMessage::WarmWhole { file, from } => {
-                let to = from.saturating_add(WARM_AT_ONCE);
+                let sync_each = self.warming.and_then(|warming| warming.sync_each);
+                let to = from.saturating_add(sync_each.unwrap_or(WARM_AT_ONCE));
                 file.warm(from..to);
+                if sync_each.is_some() {
+                    self.log.sync_warmed(&file, from..to);
+                }
                 if to < file.len() {
                     cx.address().complete(AllocatorMessage::WarmWhole { file, from: to });
                 }

@@ -1,8 +1,11 @@
 //! The actor that reads the log behind its safe end and tells each queue what is new in it.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use bytes::Bytes;
@@ -125,6 +128,7 @@ impl Dispatcher {
     ) -> Option<(Vec<Group>, PhysicalOffset, Millis)> {
         let rules = &self.store.options().rules;
         let mut groups: Vec<Group> = Vec::new();
+        let mut places: HashMap<(&[u8], i32), usize> = HashMap::new();
         let (mut at, mut timestamp) = (from, 0);
         let mut rest: &[u8] = window;
         while !rest.is_empty() {
@@ -133,9 +137,8 @@ impl Dispatcher {
                     timestamp = record.store_timestamp;
                     if let Some(entry) = unit_of(&record, rules) {
                         let key = (entry.topic.as_bytes(), entry.queue_id);
-                        let known =
-                            groups.iter_mut().rev().find(|group| (&*group.topic, group.queue_id) == key);
-                        match known {
+                        let place = *places.entry(key).or_insert(groups.len());
+                        match groups.get_mut(place) {
                             Some(group) => group.units.push(entry.unit),
                             None => groups.push(Group {
                                 topic: window.slice_ref(key.0),

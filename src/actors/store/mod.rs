@@ -39,7 +39,7 @@ pub use index::Index;
 pub use queues::Queues;
 
 use self::{
-    allocator::{Allocator, AllocatorMessage},
+    allocator::{Allocator, AllocatorMessage, Warming},
     cleaner::{DiskCleaner, Rules, Tools},
     dispatcher::{Dispatcher, DispatcherMessage},
     flush::{FlushMessage, FlushPolicy, Flusher},
@@ -150,9 +150,11 @@ pub fn grow(
     let wires = Wires::default();
     let (rules, patience) = (Rules::new(retention(config)), Patience::default());
 
-    let (log, warms_whole) = (store.log().clone(), config.warm_maped_file_enable);
+    let sync_each = sync.then(|| bytes_of(config.flush_least_pages_when_warm_maped_file).max(PAGE));
+    let warming = config.warm_maped_file_enable.then_some(Warming { sync_each });
+    let log = store.log().clone();
     let allocator =
-        branch.child(spec("allocator", background, 5), move || Ok(Allocator::new(log.clone(), warms_whole)));
+        branch.child(spec("allocator", background, 5), move || Ok(Allocator::new(log.clone(), warming)));
     let writer =
         branch.child(spec("commit-log", hot, 20), log_writer(store.clone(), sync, allocator, wires.clone()));
     let flush =

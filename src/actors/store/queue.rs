@@ -56,6 +56,8 @@ crate::messages! {
         Units { from: QueueOffset, max: usize, reply: oneshot::Sender<Vec<Unit>> },
         /// The same, once there is one.
         Await(Watch),
+        /// Look whether it was used of late.
+        Idle,
         /// Its topic was deleted.
         Close,
     }
@@ -65,6 +67,8 @@ crate::messages! {
 const RETRY: Duration = Duration::from_millis(250);
 /// How long a queue waits for another owner, the cleaner, to let go of it.
 const OWNED_ELSEWHERE: Duration = Duration::from_millis(20);
+/// After so long without use a queue's file is closed, so that another may stay open.
+const IDLE: Duration = Duration::from_secs(2);
 
 pub(crate) struct TopicQueue {
     topic: String,
@@ -91,6 +95,10 @@ pub(crate) struct TopicQueue {
     owed: QueueOffset,
     /// The log was looked through for such messages up to here.
     searched: PhysicalOffset,
+    /// Its file stays open: a look whether it is still used is under way.
+    stays_open: bool,
+    /// It was used since the last look.
+    is_used: bool,
 }
 
 /// What is new in the queue.
@@ -128,6 +136,8 @@ impl TopicQueue {
             unwritten: Vec::new(),
             owed,
             searched: PhysicalOffset(0),
+            stays_open: false,
+            is_used: false,
         })
     }
 
@@ -184,6 +194,22 @@ impl TopicQueue {
         Ok(())
     }
 
+    /// Closes its file after a use, unless it is one of those that stay open until they are idle.
+    fn rest(&mut self, cx: &mut Cx<'_, Self>) {
+        self.is_used = true;
+        if self.queue.rest() && !std::mem::replace(&mut self.stays_open, true) {
+            cx.after(IDLE, QueueMessage::Idle);
+        }
+    }
+
+    fn close_if_idle(&mut self, cx: &mut Cx<'_, Self>) {
+        if std::mem::take(&mut self.is_used) {
+            return cx.after(IDLE, QueueMessage::Idle);
+        }
+        self.queue.release();
+        self.stays_open = false;
+    }
+
     fn log_begins(&mut self, at: PhysicalOffset) {
         if let Err(error) = self.queue.correct_min(at) {
             // Its reads find out by themselves; the next deletion corrects it again.
@@ -231,12 +257,14 @@ impl Behaviour for TopicQueue {
 
     fn started(&mut self, cx: &mut Cx<'_, Self>) -> Readiness {
         self.write(cx);
+        self.rest(cx);
         Readiness::Ready
     }
 
     fn handle(&mut self, message: QueueMessage, cx: &mut Cx<'_, Self>) {
         match message {
-            QueueMessage::Send(jobs) => self.send(jobs),
+            QueueMessage::Send(jobs) => return self.send(jobs),
+            QueueMessage::Idle => return self.close_if_idle(cx),
             QueueMessage::Pull(job) => self.pull(job, cx),
             QueueMessage::Dispatched { at, units, round } => self.dispatched(New { at, units, round }, cx),
             QueueMessage::Retry => self.write(cx),
@@ -252,6 +280,7 @@ impl Behaviour for TopicQueue {
             QueueMessage::Await(watch) => self.watch(watch),
             QueueMessage::Close => cx.stop(),
         }
+        self.rest(cx);
     }
 
     fn observe(&self) -> String {

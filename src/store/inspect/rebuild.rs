@@ -10,7 +10,9 @@ use super::super::consume_queue::FindEnd;
 use super::super::disk::{Disk, LocalDisk};
 use super::super::error::StoreError;
 use super::super::index::{IndexOptions, KeyIndex};
-use super::super::queue_path::{QUEUES_DIR, list_batch_topics, queue_dir};
+use super::super::queue_ends::QueueEnds;
+use super::super::queue_flush;
+use super::super::queue_path::{QUEUES_DIR, list_batch_topics};
 use super::super::queue_table::QueueTable;
 use super::super::rebuild::{LogView, Rebuild};
 use super::super::store::StoreOptions;
@@ -78,6 +80,7 @@ pub fn rebuild(root: &Path, given: &Given, progress: &mut Progress<'_>) -> Resul
     }
     drop(index);
 
+    QueueEnds::take(&store.options)?; // It speaks of the old ones.
     put_in_place(disk.as_ref(), &beside, root, QUEUES_DIR)?;
     if rebuilt.index {
         put_in_place(disk.as_ref(), &beside, root, INDEX_DIR)?;
@@ -146,17 +149,12 @@ fn index_has_default_size(store: &StoppedStore) -> Result<bool, StoreError> {
 
 /// Forces all queues to the device; tells how many there are.
 fn flush(options: &StoreOptions, table: &QueueTable) -> Result<usize, StoreError> {
-    let queues = table.snapshot();
-    for (topic, queue_id, state) in &queues {
-        let dir = queue_dir(&options.root, topic, *queue_id)?;
-        let files = super::super::consume_queue::QueueFiles {
-            disk: options.disk.clone(),
-            dir,
-            file_size: options.consume_queue_file_size,
-        };
-        super::super::consume_queue::flush(&files, state)?;
-    }
-    Ok(queues.len())
+    let files =
+        |(topic, queue_id, state): (String, i32, _)| Ok((options.queue_files(&topic, queue_id)?, state));
+    let queues = table.snapshot().into_iter().map(files).collect::<Result<Vec<_>, StoreError>>()?;
+    let count = queues.len();
+    queue_flush::flush(queues)?;
+    Ok(count)
 }
 
 /// Exchanges the directory `name` of `root` for the one below `beside`.

@@ -69,7 +69,7 @@ pub fn verify(store: &StoppedStore, progress: &mut Progress<'_>) -> Result<Verdi
     let first_records = std::cell::RefCell::new(&mut log);
     let first_record = |base| first_records.borrow_mut().first_record(base);
     let start = match was_abnormal {
-        true => start_after_crash(&bases, first_record, marks.safe_until(), options.recover_max_files),
+        true => start_after_crash(&bases, first_record, marks.safe(), options.recover_max_files),
         false => start_after_close(&bases, first_record, dispatched),
     };
 
