@@ -1,7 +1,7 @@
 //! The store without a broker: `cargo bench --bench store`, or a part of it: `… --bench store -- recovery`.
 //!
 //! The groups `recovery` and `many_queues` take gigabytes and up to 50,000 directories under the temporary directory.
-#![allow(clippy::unwrap_used, missing_docs)] // As in tests.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)] // As in tests.
 
 #[allow(dead_code)]
 #[path = "../tests/store/messages.rs"]
