@@ -1,20 +1,20 @@
 //! Nameserver and broker in one process, on defaults: for the first minute, and for tests. With
-//! `castmq store`, the inspector of a stopped store.
+//! `castmq store`, the inspector of a stopped store; with `castmq tree`, the live tree of a running server.
 
-use std::{error::Error, process::ExitCode};
+use std::{error::Error, process::ExitCode, time::Duration};
 
 use castmq::{
     actors::{
         broker::{BrokerThreads, OpenBroker},
         nameserver::Nameserver,
         process::{self, Built},
-        supervision::{Spec, Strategy},
+        supervision::{Budget, Spec, Strategy},
     },
     config::{
         Addresses,
         args::{self, CastmqArgs, CastmqCommand},
     },
-    store_cli,
+    store_cli, tree_cli,
 };
 
 fn main() -> ExitCode {
@@ -22,8 +22,10 @@ fn main() -> ExitCode {
         Ok(args) => args,
         Err(status) => return status,
     };
-    if let Some(CastmqCommand::Store(command)) = &args.command {
-        return store_cli::run(command);
+    match &args.command {
+        Some(CastmqCommand::Store(command)) => return store_cli::run(command),
+        Some(CastmqCommand::Tree(command)) => return tree_cli::run(command),
+        None => {}
     }
     let loaded = match args::load(&args) {
         Ok(loaded) => loaded,
@@ -43,7 +45,9 @@ fn main() -> ExitCode {
         let close = broker.closing();
 
         let control = &handles.store.control;
-        let below = |name| tree.root().branch(Spec::new(name, control), Strategy::OneForOne);
+        // Below them the budgets were generous: what reaches them ends the process.
+        let none = Budget::new(0, Duration::ZERO);
+        let below = |name| tree.root().branch(Spec::new(name, control).budget(none), Strategy::OneForOne);
         nameserver.grow(&below("nameserver"), std::slice::from_ref(&handles.store.background))?;
         broker.grow(&below("broker"), &handles)?;
         Ok::<_, Box<dyn Error>>(Built { lines, close: Some(close) })

@@ -9,7 +9,10 @@
 //!
 //! `client` (feature of that name) stands beside the last two and uses [`protocol`] alone.
 //!
-//! [`config`] reads what the binaries under `bins/` are told, and `store_cli` is the inspector's command line. The road of a message through these
+//! `testing` (feature of that name) starts all of it inside a test.
+//!
+//! [`config`] reads what the binaries under `bins/` are told, and `store_cli` and `tree_cli` are what
+//! `castmq` does other than serve. The road of a message through these
 //! files is told in ARCHITECTURE.md.
 
 #[cfg(feature = "server")]
@@ -24,3 +27,7 @@ pub mod protocol;
 pub mod store;
 #[cfg(feature = "server")]
 pub mod store_cli;
+#[cfg(feature = "testing")]
+pub mod testing;
+#[cfg(feature = "server")]
+pub mod tree_cli;

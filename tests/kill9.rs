@@ -7,22 +7,18 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)] // These are tests, helpers included.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
 use castmq::protocol::codes::{RequestCode, ResponseCode};
-use castmq::protocol::fields::{Emit, Fields};
-use castmq::protocol::frame::Frame;
-use castmq::protocol::header::{Encoding, Header};
-use castmq::protocol::record::records;
-use castmq::protocol::requests::pull::{PullFlags, PullMessageRequest, PullMessageResponse};
-use castmq::protocol::requests::send::{SendMessageRequest, SendMessageResponse};
-use castmq::protocol::requests::topic::CreateTopicRequest;
+use castmq::protocol::fields::Fields;
+use castmq::protocol::header::Header;
+use castmq::protocol::requests::send::SendMessageResponse;
+use castmq::testing::{Connection, message};
 
 const TOPIC: &str = "Ledger";
 const QUEUES: i32 = 4;
@@ -88,132 +84,19 @@ impl Drop for Broker {
     }
 }
 
-struct Client {
-    stream: TcpStream,
-    buffer: BytesMut,
-    opaque: i32,
-}
-
-impl Client {
-    fn connect(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).unwrap();
-        stream.set_nodelay(true).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-        Client { stream, buffer: BytesMut::new(), opaque: 0 }
-    }
-
-    /// Writes a request; its number, unless the connection is gone.
-    fn tell(&mut self, code: RequestCode, fields: &impl Emit, body: &[u8]) -> Option<i32> {
-        self.opaque += 1;
-        let mut header = Header::request(code).with_fields(Fields::of(fields)).with_opaque(self.opaque);
-        header.encoding = Encoding::Json;
-        let mut bytes = BytesMut::new();
-        Frame { header, body: Bytes::copy_from_slice(body) }.encode(&mut bytes).unwrap();
-        self.stream.write_all(&bytes).ok().map(|()| self.opaque)
-    }
-
-    /// The next answer, unless the connection is gone.
-    fn read(&mut self) -> Option<Frame> {
-        loop {
-            if let Some(frame) = Frame::decode(&mut self.buffer).unwrap() {
-                return Some(frame);
-            }
-            let mut chunk = [0; 65536];
-            match self.stream.read(&mut chunk) {
-                Ok(0) => return None,
-                Ok(count) => self.buffer.extend_from_slice(&chunk[..count]),
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => panic!("no answer in 10 s"),
-                Err(_) => return None,
-            }
+/// All messages of a queue from an offset on: offset and body.
+fn drain(client: &mut Connection, queue: i32, from: i64) -> Vec<(i64, Vec<u8>)> {
+    let (mut all, mut offset) = (Vec::new(), from);
+    loop {
+        let (code, header, got) = client.pull(TOPIC, queue, offset);
+        all.extend(got.into_iter().map(|got| (got.queue_offset, got.body)));
+        offset = header.next_begin_offset;
+        match code {
+            ResponseCode::SUCCESS | ResponseCode::PULL_RETRY_IMMEDIATELY => {}
+            ResponseCode::PULL_NOT_FOUND => return all,
+            code => panic!("pull of queue {queue} at {offset}: {code}"),
         }
     }
-
-    fn ask(&mut self, code: RequestCode, fields: &impl Emit) -> Frame {
-        self.tell(code, fields, b"").unwrap();
-        self.read().unwrap()
-    }
-
-    /// All messages of a queue from an offset on: offset and body.
-    fn drain(&mut self, queue: i32, from: i64) -> Vec<(i64, Vec<u8>)> {
-        let (mut all, mut offset) = (Vec::new(), from);
-        loop {
-            let answer = self.ask(RequestCode::PULL_MESSAGE, &pull(queue, offset));
-            match answer.header.response_code() {
-                ResponseCode::SUCCESS => {
-                    let header = PullMessageResponse::from_fields(&answer.header.fields).unwrap();
-                    for record in records(&answer.body) {
-                        let record = record.unwrap();
-                        record.check_crc().unwrap();
-                        assert_eq!((record.topic_str(), record.queue_id), (Some(TOPIC), queue));
-                        all.push((record.queue_offset, record.body.to_vec()));
-                    }
-                    offset = header.next_begin_offset;
-                }
-                ResponseCode::PULL_RETRY_IMMEDIATELY => {
-                    offset =
-                        PullMessageResponse::from_fields(&answer.header.fields).unwrap().next_begin_offset;
-                }
-                ResponseCode::PULL_NOT_FOUND => return all,
-                code => panic!("pull of queue {queue} at {offset}: {code}"),
-            }
-        }
-    }
-}
-
-fn pull(queue: i32, offset: i64) -> PullMessageRequest {
-    PullMessageRequest {
-        consumer_group: "g".into(),
-        topic: TOPIC.into(),
-        queue_id: queue,
-        queue_offset: offset,
-        max_msg_nums: 1024,
-        sys_flag: PullFlags(PullFlags::SUBSCRIPTION),
-        commit_offset: 0,
-        suspend_timeout_millis: 0,
-        subscription: Some("*".into()),
-        sub_version: 0,
-        expression_type: Some("TAG".into()),
-        max_msg_bytes: None,
-        request_source: None,
-        proxy_forward_client_id: None,
-        broker_name: None,
-    }
-}
-
-fn message(queue: i32) -> SendMessageRequest {
-    SendMessageRequest {
-        producer_group: "p".into(),
-        topic: TOPIC.into(),
-        default_topic: "TBW102".into(),
-        default_topic_queue_nums: QUEUES,
-        queue_id: queue,
-        sys_flag: 0,
-        born_timestamp: 1_795_217_600_000,
-        flag: 0,
-        properties: None,
-        reconsume_times: Some(0),
-        unit_mode: false,
-        max_reconsume_times: None,
-        batch: false,
-        broker_name: None,
-    }
-}
-
-fn create_topic(address: SocketAddr) {
-    let request = CreateTopicRequest {
-        topic: TOPIC.into(),
-        default_topic: Some("TBW102".into()),
-        read_queue_nums: QUEUES,
-        write_queue_nums: QUEUES,
-        perm: 6,
-        topic_filter_type: Some("SINGLE_TAG".into()),
-        topic_sys_flag: 0,
-        order: false,
-        attributes: None,
-        force: false,
-    };
-    let answer = Client::connect(address).ask(RequestCode::UPDATE_AND_CREATE_TOPIC, &request);
-    assert_eq!(answer.header.response_code(), ResponseCode::SUCCESS);
 }
 
 /// An acknowledged message: queue, offset, body.
@@ -222,7 +105,7 @@ type Entry = (i32, i64, Vec<u8>);
 /// Sends with several under way until the connection ends or it is told to; gives what was acknowledged.
 fn produce(address: SocketAddr, name: &str, seed: u64, end: &AtomicBool) -> Vec<Entry> {
     let mut random = fastrand::Rng::with_seed(seed);
-    let mut client = Client::connect(address);
+    let mut client = Connection::open(address).unwrap();
     let mut under_way: BTreeMap<i32, (i32, Vec<u8>)> = BTreeMap::new();
     let mut ledger = Vec::new();
     for number in 0.. {
@@ -230,10 +113,9 @@ fn produce(address: SocketAddr, name: &str, seed: u64, end: &AtomicBool) -> Vec<
             let queue = random.i32(0..QUEUES);
             let mut body = format!("{name}.{number}:").into_bytes();
             body.resize(body.len() + random.usize(0..600), b'.');
-            let Some(opaque) = client.tell(RequestCode::SEND_MESSAGE_V2, &message(queue).compact(), &body)
-            else {
-                break;
-            };
+            let fields = Fields::of(&message(TOPIC, queue, "").compact());
+            let header = Header::request(RequestCode::SEND_MESSAGE_V2).with_fields(fields);
+            let Ok(opaque) = client.try_tell(header, &body) else { break };
             under_way.insert(opaque, (queue, body));
             if under_way.len() < WINDOW {
                 continue;
@@ -267,12 +149,12 @@ struct Ledger {
 impl Ledger {
     /// Reads what is new, and finds in it all that was acknowledged since the last time.
     fn check(&mut self, address: SocketAddr, acknowledged: &[Entry]) {
-        let mut client = Client::connect(address);
+        let mut client = Connection::open(address).unwrap();
         for queue in 0..QUEUES {
             let stored = self.stored.entry(queue).or_default();
             // The newest one again: it must still be what it was.
             let from = stored.len().saturating_sub(1);
-            for (offset, body) in client.drain(queue, from as i64) {
+            for (offset, body) in drain(&mut client, queue, from as i64) {
                 match stored.get(offset as usize) {
                     Some(known) => {
                         assert_eq!(known, &body, "offset {offset} of queue {queue} was given twice")
@@ -332,7 +214,7 @@ fn survives(flush: &str) {
         );
         let mut ledger = Ledger::default();
         let mut broker = Broker::start(&dir, &config);
-        create_topic(broker.address);
+        Connection::open(broker.address).unwrap().create_topic(TOPIC, QUEUES);
         for round in 0..25.min(rounds - done) {
             let end = AtomicBool::new(false);
             let entries: Vec<Entry> = std::thread::scope(|scope| {

@@ -6,19 +6,13 @@
 
 use std::{
     io::{Read, Write},
-    net::{Ipv4Addr, SocketAddr, TcpStream},
-    sync::mpsc,
-    thread::JoinHandle,
+    net::{Ipv4Addr, TcpStream},
     time::{Duration, Instant},
 };
 
-use actix::{Arbiter, System};
 use bytes::{Bytes, BytesMut};
 use castmq::{
-    actors::{
-        nameserver::{Nameserver, NameserverError},
-        supervision::{Clock, Exit, Tree},
-    },
+    actors::nameserver::{Nameserver, NameserverError},
     config::NamesrvConfig,
     protocol::{
         codes::{RequestCode, ResponseCode},
@@ -30,15 +24,11 @@ use castmq::{
         route::TopicRouteData,
         topic::{Perm, TopicConfig},
     },
+    testing::RunningNameserver,
 };
 
-/// A nameserver on a thread of its own; dropped, it stops in order.
-struct Running {
-    address: SocketAddr,
-    stop: Option<tokio::sync::oneshot::Sender<()>>,
-    thread: Option<JoinHandle<Exit>>,
-    _dir: tempfile::TempDir,
-}
+/// A nameserver inside the test's process.
+struct Running(RunningNameserver);
 
 impl Running {
     fn start(change: impl FnOnce(&mut NamesrvConfig)) -> Self {
@@ -47,50 +37,13 @@ impl Running {
 
     /// With a clock that runs `pace` times as fast.
     fn start_at(pace: u32, change: impl FnOnce(&mut NamesrvConfig)) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let mut config = NamesrvConfig {
-            listen_port: 0,
-            bind_address: Ipv4Addr::LOCALHOST.into(),
-            kv_config_path: dir.path().join("kvConfig.json"),
-            config_store_path: dir.path().join("namesrv.properties"),
-            ..NamesrvConfig::default()
-        };
-        change(&mut config);
-        let bound = Nameserver::bind(config, None).unwrap();
-        let address = bound.address();
-        let (stop, stopped) = tokio::sync::oneshot::channel();
-        let (up, is_up) = mpsc::channel();
-        let thread = std::thread::spawn(move || {
-            System::new().block_on(async move {
-                let tree = Tree::new("nameserver", Clock::scaled(pace), &Arbiter::current());
-                bound.grow(tree.root(), &[Arbiter::new().handle(), Arbiter::new().handle()]).unwrap();
-                tree.start();
-                tree.started().await.unwrap();
-                up.send(()).unwrap();
-                let _ = stopped.await;
-                tree.stop().await
-            })
-        });
-        is_up.recv().unwrap();
-        Self { address, stop: Some(stop), thread: Some(thread), _dir: dir }
+        Self(RunningNameserver::start_at(pace, change))
     }
 
     fn connect(&self) -> Client {
-        let stream = TcpStream::connect(self.address).unwrap();
+        let stream = TcpStream::connect(self.0.address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         Client { stream, buffer: BytesMut::new(), encoding: Encoding::Json, version: 493 }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            let exit = thread.join();
-            if !std::thread::panicking() {
-                assert_eq!(exit.unwrap(), Exit::Stopped);
-            }
-        }
     }
 }
 
@@ -385,13 +338,13 @@ fn a_malformed_frame_ends_its_own_connection_and_half_a_frame_waits() {
 fn a_port_in_use_is_said_before_anything_starts() {
     let running = Running::start(|_| {});
     let config = NamesrvConfig {
-        listen_port: running.address.port(),
+        listen_port: running.0.address.port(),
         bind_address: Ipv4Addr::LOCALHOST.into(),
         kv_config_path: "/nonexistent/kv.json".into(),
         ..NamesrvConfig::default()
     };
     let error = Nameserver::bind(config, None).unwrap_err();
-    assert!(matches!(error, NameserverError::Bind { address, .. } if address == running.address));
+    assert!(matches!(error, NameserverError::Bind { address, .. } if address == running.0.address));
     assert!(error.to_string().contains("set listenPort"), "{error}");
 }
 

@@ -1,7 +1,8 @@
 //! The door through which the live tree is seen, and in builds with `chaos` disturbed, from outside.
 //!
 //! Two request codes of CastMQ's own, beside RocketMQ's: [`LIVE_TREE`] answers with the tree as JSON (with
-//! field `format` = `text`, as text); [`INJECT_FAULT`] takes `path` and `fault`.
+//! field `format` = `text`, as text); [`INJECT_FAULT`] takes `path` and `fault`, and
+//! with it `message`, `step` or `millis`.
 
 use std::time::Duration;
 
@@ -46,15 +47,19 @@ fn inject(root: &Branch, request: Request) {
 
     let fields = &request.header.fields;
     let path = fields.get("path").unwrap_or_default();
-    let kind = fields.get("message");
+    let message = fields.get("message").map(str::to_owned);
+    let span = Duration::from_millis(fields.number("millis").unwrap_or(100));
     let fault = match fields.get("fault") {
-        Some("panic-before") => Fault::PanicBefore(kind.map(str::to_owned)),
-        Some("panic-after") => Fault::PanicAfter(kind.map(str::to_owned)),
+        Some("panic-before") => Fault::PanicBefore(message),
+        Some("panic-during") => Fault::PanicDuring(message, fields.number("step").unwrap_or(1)),
+        Some("panic-after") => Fault::PanicAfter(message),
         Some("panic-in-future") => Fault::PanicInFuture,
         Some("fail-start") => Fault::FailStart,
-        Some("stall") => Fault::Stall(Duration::from_millis(fields.number("millis").unwrap_or(100))),
+        Some("stall") => Fault::Stall(span),
+        Some("full-mailbox") => Fault::FullMailbox(span),
         _ => {
-            let known = "fault is one of panic-before, panic-after, panic-in-future, fail-start, stall";
+            let known = "fault is one of panic-before, panic-during, panic-after, panic-in-future, fail-start, \
+                         stall, full-mailbox";
             return request.reply.refuse(ResponseCode::INVALID_PARAMETER, known);
         }
     };

@@ -4,7 +4,7 @@ use std::{io::Write, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::store_cli::StoreArgs;
+use crate::{store_cli::StoreArgs, tree_cli::TreeArgs};
 
 use super::{
     BrokerConfig, CastmqConfig, Config, ConfigError, Loaded, NamesrvConfig,
@@ -174,6 +174,8 @@ impl Program for BrokerArgs {
 pub enum CastmqCommand {
     /// Look at a stopped broker's store: verify, dump, rebuild
     Store(StoreArgs),
+    /// Show the actors of a running server
+    Tree(TreeArgs),
 }
 
 /// A RocketMQ nameserver and broker in one process

@@ -11,7 +11,7 @@ use super::{
         Allowed::{Any, Between, NotEmpty},
         INT_MAX, config,
     },
-    value::{Millis, Seconds, expand_home},
+    value::{Bytes, Millis, Seconds, expand_home},
 };
 
 config! {
@@ -31,11 +31,14 @@ config! {
     listen_port "listenPort": u16 = 9876, Between(0, 65535), AtStart, important;
     /// Local address to listen on; 0.0.0.0 is all.
     bind_address "bindAddress": IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED), Any, AtStart, important;
-    /// Close a connection on which nothing was read or written for this long.
+    /// Close a connection on which nothing was read or written, or a frame has not arrived whole, for this long.
     server_channel_max_idle_time_seconds "serverChannelMaxIdleTimeSeconds": Seconds
         = Seconds(120), Between(1, INT_MAX), AtStart;
     /// Most connections at a time; further ones are closed at once.
     max_connections "maxConnections": u32 = 20000, Between(1, 1_000_000), AtStart;
+    /// Most bytes that all connections together may keep: requests, answers, unfinished frames. Beyond it those that
+    /// keep more than 16 KiB are read no further.
+    max_connection_memory "maxConnectionMemory": Bytes = Bytes(512 << 20), Between(1 << 20, 1 << 40), AtStart;
     /// Threads that serve connections. 0: one for each core.
     remoting_threads "remotingThreads": u32 = 0, Between(0, 1024), AtStart;
     /// Most messages that wait for one actor; a full mailbox pushes back to its senders.

@@ -1,103 +1,33 @@
-//! Any actor may crash while messages flow: nothing acknowledged is lost, offsets stay dense, connections stay.
-
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread,
-    time::{Duration, Instant},
-};
+//! Any actor may crash while messages flow: nothing acknowledged is lost, offsets stay dense, connections stay. What
+//! tests/supervision does to every message, in small, under both ways to flush.
 
 use castmq::{
-    actors::supervision::{
-        Phase,
-        chaos::{Fault, inject},
-    },
+    actors::supervision::chaos::inject,
     config::FlushDiskType,
-    protocol::codes::ResponseCode,
+    testing::{Fault, Ledger, Load},
 };
 
-use crate::harness::{Client, Running};
-
-const QUEUES: i32 = 4;
-
-/// Sends until told to end; gives what was acknowledged, by queue: offset and body.
-fn produce(mut client: Client, end: &AtomicBool, name: usize) -> Vec<(i32, i64, Vec<u8>)> {
-    let mut acknowledged = Vec::new();
-    for number in 0.. {
-        if end.load(Ordering::Relaxed) {
-            break;
-        }
-        let (queue, body) = (number % QUEUES, format!("{name}:{number}").into_bytes());
-        match client.send("T", queue, &body) {
-            Ok(receipt) => acknowledged.push((queue, receipt.queue_offset, body)),
-            Err(ResponseCode::SYSTEM_BUSY) => {}
-            Err(code) => panic!("a client sees a code on which it does not try again: {code}"),
-        }
-    }
-    acknowledged
-}
-
-/// Makes an actor fail, and waits until it is back.
-pub(crate) fn strike(broker: &Running, victim: &str, fault: &Fault) {
-    let path = format!("broker/{victim}");
-    let before = broker.snapshot().find(&path).unwrap_or_else(|| panic!("no {path}")).restarts;
-    inject(&broker.tree, &path, fault.clone()).unwrap();
-    let deadline = Instant::now() + Duration::from_secs(5);
-    while !broker
-        .snapshot()
-        .find(&path)
-        .is_some_and(|node| node.restarts > before && node.phase == Phase::Running)
-    {
-        assert!(
-            Instant::now() < deadline,
-            "{fault:?} at {path} did not strike, or it did not come back:\n{}",
-            broker.snapshot()
-        );
-        thread::sleep(Duration::from_millis(2));
-    }
-    // Not so fast that a budget is spent.
-    thread::sleep(Duration::from_millis(20));
-}
+use crate::harness::Running;
 
 /// Crashes `victims` in turn under load, with each kind of fault.
 fn survives(victims: &[&str], faults: &[Fault], flush: FlushDiskType) {
     let dir = tempfile::tempdir().unwrap();
     let broker = Running::start_with(dir.path(), |config| config.flush_disk_type = flush);
-    let mut reader = broker.connect();
-    reader.create_topic("T", QUEUES);
-    for queue in 0..QUEUES {
-        reader.send("T", queue, b"first").unwrap();
-    }
-    let end = Arc::new(AtomicBool::new(false));
-    let producers: Vec<_> = (0..3)
-        .map(|name| {
-            let (client, end) = (broker.connect(), end.clone());
-            thread::spawn(move || produce(client, &end, name))
-        })
-        .collect();
+    broker.connect().create_topic("T", 4);
+    let ledger = Ledger::default();
+    let load = Load::start(broker.address, "T", 4, 3, &ledger);
+    load.flows();
     for victim in victims {
         for fault in faults {
-            strike(&broker, victim, fault);
+            broker.strike(victim, fault);
+            load.flows();
         }
     }
-    end.store(true, Ordering::Relaxed);
-    let acknowledged: Vec<_> = producers.into_iter().flat_map(|producer| producer.join().unwrap()).collect();
-    assert!(acknowledged.len() > 20, "{} messages are no load", acknowledged.len());
-    for queue in 0..QUEUES {
-        let expected = acknowledged.iter().filter(|(q, ..)| *q == queue);
-        let stored = reader.drain("T", queue, 1);
-        for (number, got) in stored.iter().enumerate() {
-            assert_eq!(got.queue_offset, number as i64, "offsets are dense");
-        }
-        for (_, offset, body) in expected {
-            let got =
-                stored.get(*offset as usize).unwrap_or_else(|| panic!("offset {offset} of {queue} is lost"));
-            assert_eq!(&got.body, body);
-        }
-    }
+    assert_eq!(load.reconnects(), 0, "connections stay");
     assert!(broker.snapshot().is_whole(), "{}", broker.snapshot());
+    load.stop();
+    let totals = ledger.check().unwrap();
+    assert!(totals.acknowledged > 20, "{totals:?} is no load");
 }
 
 pub(crate) fn panics() -> Vec<Fault> {

@@ -106,7 +106,7 @@ mod crashes {
     use castmq::{actors::supervision::chaos::Fault, config::FlushDiskType};
 
     use super::*;
-    use crate::crashes::{panics, strike};
+    use crate::crashes::panics;
 
     /// Crashes an actor while delayed messages come and go: each one is delivered once.
     fn survives(victim: &str, faults: &[Fault], flush: FlushDiskType) {
@@ -134,7 +134,7 @@ mod crashes {
                     sent.push(body);
                 }
             }
-            strike(&broker, victim, fault);
+            broker.strike(victim, fault);
         }
         let mut delivered: Vec<_> =
             client.drain("T", 0, sent.len()).into_iter().map(|got| got.body).collect();

@@ -72,7 +72,7 @@ fn nothing_is_acknowledged_after_a_failed_sync_until_a_restart() {
             config.flush_interval_commit_log = Millis(10);
             config.flush_commit_log_thorough_interval = Millis(10);
         });
-        broker.may_fail_to_close = true;
+        broker.may_fail_to_close();
         let mut client = broker.connect();
         client.send("T", 0, b"first").unwrap();
         assert_eq!(client.drain("T", 0, 1).len(), 1);

@@ -289,7 +289,7 @@ fn a_committed_message_may_be_delayed_and_retried() {
 #[cfg(feature = "chaos")]
 mod crashes {
     use super::*;
-    use crate::crashes::{panics, strike};
+    use crate::crashes::panics;
 
     /// Producers commit, roll back, repeat themselves and answer questions while an actor crashes.
     fn survives(victim: &str) {
@@ -318,7 +318,7 @@ mod crashes {
                     client.ask(RequestCode::END_TRANSACTION, &end, b"");
                 }
             }
-            strike(&broker, victim, &fault);
+            broker.strike(victim, &fault);
         }
         // The rest is ended by who is asked, and by who comes late, side by side.
         let deadline = std::time::Instant::now() + Duration::from_secs(8);

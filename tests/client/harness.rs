@@ -1,64 +1,14 @@
 //! Nameservers and a broker inside the test's process, or wherever the tests are told to go.
 
-use std::{
-    net::{Ipv4Addr, SocketAddr},
-    path::Path,
-    sync::mpsc,
-    thread::JoinHandle,
-    time::Duration,
-};
+use std::{net::SocketAddr, path::Path};
 
-use actix::System;
 use castmq::{
-    actors::{
-        broker::{BrokerThreads, OpenBroker},
-        nameserver::Nameserver,
-        process::Threads,
-        supervision::{Clock, Spec, Strategy, Tree},
-    },
     client::{Client, Message, Producer, Topic},
-    config::{self, Addresses, BrokerConfig, NamesrvConfig},
+    config::{self, Addresses},
+    testing::{RunningBroker, RunningNameserver},
 };
 
-/// A process of its own, as far as the client can tell; dropped, it stops in order.
-struct Server {
-    stop: Option<tokio::sync::oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Server {
-    /// Grows a tree on a thread of its own; `grow` gives what is to be done once the tree has stopped.
-    fn start<C: FnOnce() + 'static>(
-        name: &'static str,
-        grow: impl FnOnce(&Tree, &Threads) -> C + Send + 'static,
-    ) -> Self {
-        let (stop, stopped) = tokio::sync::oneshot::channel();
-        let (up, is_up) = mpsc::channel();
-        let thread = std::thread::spawn(move || {
-            System::new().block_on(async move {
-                let threads = Threads::default();
-                let tree = Tree::new(name, Clock::system(), &threads.start("root"));
-                let close = grow(&tree, &threads);
-                tree.start();
-                tree.started().await.unwrap();
-                up.send(()).unwrap();
-                let _ = stopped.await;
-                tree.stop().await;
-                threads.end();
-                close();
-            });
-        });
-        is_up.recv().unwrap();
-        Self { stop: Some(stop), thread: Some(thread) }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        let _ = self.thread.take().map(JoinHandle::join);
-    }
-}
+pub(crate) use castmq::testing::eventually;
 
 /// Where a test's clients go. Tests may share it: each has topics and groups of its own.
 pub(crate) struct Cluster {
@@ -68,9 +18,10 @@ pub(crate) struct Cluster {
 
 /// Servers of one test.
 struct Own {
-    broker: SocketAddr,
-    broker_server: Option<Server>,
-    nameserver_servers: Vec<Option<Server>>,
+    // In the order in which they are to be stopped.
+    broker: Option<RunningBroker>,
+    nameservers: Vec<Option<RunningNameserver>>,
+    address: SocketAddr,
     dir: tempfile::TempDir,
 }
 
@@ -86,11 +37,11 @@ impl Cluster {
     /// One of this test's own.
     pub(crate) fn with_nameservers(count: usize) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let started = (0..count).map(|number| start_nameserver(&dir.path().join(number.to_string())));
-        let (nameservers, nameserver_servers): (Vec<_>, Vec<_>) = started.unzip();
-        let (broker, broker_server) = start_broker(dir.path(), &nameservers, 0);
-        let own = Own { broker, broker_server: Some(broker_server), nameserver_servers, dir };
-        Self { nameservers, own: Some(own) }
+        let servers: Vec<_> = (0..count).map(|_| RunningNameserver::start_at(1, |_| {})).collect();
+        let nameservers: Vec<_> = servers.iter().map(|server| server.address.to_string()).collect();
+        let broker = start_broker(dir.path(), &nameservers, 0);
+        let (address, servers) = (broker.address, servers.into_iter().map(Some).collect());
+        Self { nameservers, own: Some(Own { broker: Some(broker), nameservers: servers, address, dir }) }
     }
 
     fn own(&mut self) -> &mut Own {
@@ -98,18 +49,18 @@ impl Cluster {
     }
 
     pub(crate) fn stop_nameserver(&mut self, number: usize) {
-        self.own().nameserver_servers[number] = None;
+        self.own().nameservers[number] = None;
     }
 
     pub(crate) fn stop_broker(&mut self) {
-        self.own().broker_server = None;
+        self.own().broker = None;
     }
 
     /// On the same port and store.
     pub(crate) fn restart_broker(&mut self) {
         let nameservers = self.nameservers.clone();
         let own = self.own();
-        own.broker_server = Some(start_broker(own.dir.path(), &nameservers, own.broker.port()).1);
+        own.broker = Some(start_broker(own.dir.path(), &nameservers, own.address.port()));
     }
 
     pub(crate) fn nameserver(&self) -> String {
@@ -133,59 +84,14 @@ impl Cluster {
     }
 }
 
-fn start_nameserver(dir: &Path) -> (String, Option<Server>) {
-    std::fs::create_dir_all(dir).unwrap();
-    let config = NamesrvConfig {
-        listen_port: 0,
-        bind_address: Ipv4Addr::LOCALHOST.into(),
-        kv_config_path: dir.join("kvConfig.json"),
-        config_store_path: dir.join("namesrv.properties"),
-        ..NamesrvConfig::default()
-    };
-    let bound = Nameserver::bind(config, None).unwrap();
-    let address = bound.address();
-    let server = Server::start("nameserver", move |tree, threads| {
-        let handle = threads.start("nameserver");
-        let spec = Spec::new("nameserver", &handle);
-        bound.grow(&tree.root().branch(spec, Strategy::OneForOne), std::slice::from_ref(&handle)).unwrap();
-        || ()
-    });
-    (address.to_string(), Some(server))
-}
-
-fn start_broker(dir: &Path, nameservers: &[String], port: u16) -> (SocketAddr, Server) {
-    let config = BrokerConfig {
-        listen_port: port,
-        bind_address: Ipv4Addr::LOCALHOST.into(),
-        broker_ip1: "127.0.0.1".into(),
-        broker_name: "broker-a".into(),
-        namesrv_addr: Addresses(nameservers.to_vec()),
-        enable_property_filter: true,
-        store_path_root_dir: dir.join("store"),
-        mapped_file_size_commit_log: config::Bytes(8 << 20),
-        ..BrokerConfig::default()
-    };
-    let open = OpenBroker::open(config).unwrap();
-    let address = open.address();
-    let server = Server::start("broker", move |tree, threads| {
-        let close = open.closing();
-        open.grow(tree.root(), &BrokerThreads::start(threads, 0)).unwrap();
-        move || {
-            close().unwrap();
-        }
-    });
-    (address, server)
-}
-
-/// Waits until something holds, 20 s at most.
-pub(crate) async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    for _ in 0..400 {
-        if holds().await {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    panic!("waited in vain for {what}");
+fn start_broker(dir: &Path, nameservers: &[String], port: u16) -> RunningBroker {
+    RunningBroker::start_with(&dir.join("store"), |config| {
+        config.listen_port = port;
+        config.broker_name = "broker-a".into();
+        config.namesrv_addr = Addresses(nameservers.to_vec());
+        config.enable_property_filter = true;
+        config.mapped_file_size_commit_log = config::Bytes(8 << 20);
+    })
 }
 
 /// Sends bodies `0` to `count - 1`.

@@ -197,6 +197,7 @@ impl OpenBroker {
             sockets,
             arbiters: threads.connections.clone(),
             max_connections: config.max_connections as usize,
+            memory: config.max_connection_memory.len(),
             idle: config.server_channel_max_idle_time_seconds.duration(),
         };
         let StoreThreads { background, control, .. } = &threads.store;

@@ -322,7 +322,7 @@ impl Groups {
     /// Forgets a group that was deleted, and its offsets if they are to go too.
     pub fn remove_group(&self, group: &str, clean_offsets: bool) {
         if let Some((_, seat)) = self.shared.groups.remove(group) {
-            seat.actor.complete(GroupMessage::End);
+            seat.actor.finish(GroupMessage::End);
         }
         if clean_offsets {
             self.shared.offsets.remove_group(group, self.clock.now());

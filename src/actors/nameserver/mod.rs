@@ -107,6 +107,7 @@ impl Nameserver {
             sockets: vec![socket],
             arbiters: if others.is_empty() { vec![own.clone()] } else { others.to_vec() },
             max_connections: usize::try_from(config.max_connections).unwrap_or(usize::MAX),
+            memory: config.max_connection_memory.len(),
             idle: config.server_channel_max_idle_time_seconds.duration(),
         };
         let every = config.scan_not_active_broker_interval.duration();

@@ -1,14 +1,14 @@
 //! The actor of one connection: a reading and a writing future, which end together.
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{future::poll_fn, io, net::SocketAddr, pin::pin, sync::Arc, task::Poll};
 
-use bytes::BytesMut;
+use bytes::{BufMut, BytesMut};
 use tokio::{
     net::{
         TcpStream,
         tcp::{OwnedReadHalf, OwnedWriteHalf},
     },
-    sync::mpsc::UnboundedReceiver,
+    sync::{SemaphorePermit, mpsc::UnboundedReceiver},
 };
 
 use super::{
@@ -36,6 +36,9 @@ pub(super) enum Ending {
     /// What arrived is no frame: there is no next one to find.
     #[error("not a frame: {0}")]
     Frame(#[from] FrameError),
+    /// The other side is silent, or does not read, for too long.
+    #[error("idle")]
+    Idle,
     /// The network said no.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -92,7 +95,9 @@ impl<S: Service> Behaviour for Connection<S> {
     fn handle(&mut self, ConnectionMessage::Ended(how): ConnectionMessage, cx: &mut Cx<'_, Self>) {
         match how {
             Ok(()) => {}
-            Err(Ending::Io(error)) => tracing::debug!(peer = %self.peer.remote(), %error, "connection ended"),
+            Err(error @ (Ending::Io(_) | Ending::Idle)) => {
+                tracing::debug!(peer = %self.peer.remote(), %error, "connection ended");
+            }
             Err(error) => tracing::warn!(peer = %self.peer.remote(), %error, "connection closed"),
         }
         cx.stop();
@@ -127,22 +132,37 @@ pub(super) async fn serve<S: Service>(
     loop {
         peer.eased().await;
         read.readable().await?;
+        let turn = peer.turn().await;
+        let share = peer.share().max(SMALLEST_READ);
+        offer = offer.min(share);
         buffer.reserve(offer);
-        let room = buffer.capacity() - buffer.len();
-        match read.try_read_buf(&mut buffer) {
+        let room = (buffer.capacity() - buffer.len()).min(share);
+        let count = match read.try_read_buf(&mut (&mut buffer).limit(room)) {
             Ok(0) => return Ok(()),
-            Ok(count) if count >= room.min(offer) => offer = (offer * 2).min(LARGEST_READ),
-            Ok(count) if count < offer / 4 => offer = (offer / 2).max(SMALLEST_READ),
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                peer.is_busy(false);
+                continue;
+            }
             Err(error) => return Err(error.into()),
+        };
+        let is_filled = count >= room.min(offer);
+        peer.is_busy(is_filled);
+        if is_filled {
+            offer = (offer * 2).min(LARGEST_READ);
+        } else if count < offer / 4 {
+            offer = (offer / 2).max(SMALLEST_READ);
         }
-        peer.active(clock.now());
-        while serve_some(&mut buffer, service, peer).await? {
+        let now = clock.now();
+        peer.active(now);
+        let arrived = buffer.len();
+        let mut turn = turn;
+        while serve_some(&mut buffer, service, peer, turn.take()).await? {
             // Others live on this thread.
             tokio::task::yield_now().await;
             peer.eased().await;
         }
+        peer.unfinished(buffer.len(), buffer.len() < arrived, now);
         if buffer.is_empty() {
             // An idle connection holds no buffer.
             buffer = BytesMut::new();
@@ -150,11 +170,12 @@ pub(super) async fn serve<S: Service>(
     }
 }
 
-/// Serves what has arrived whole, as far as one turn goes; whether the turn ended before the buffer did.
+/// Serves what has arrived whole, as far as one round goes; whether the turn ended before the buffer did.
 async fn serve_some<S: Service>(
     buffer: &mut BytesMut,
     service: &S,
     peer: &Arc<Peer>,
+    turn: Option<SemaphorePermit<'_>>,
 ) -> Result<bool, FrameError> {
     let mut requests = Vec::new();
     let outcome = loop {
@@ -173,7 +194,13 @@ async fn serve_some<S: Service>(
     };
     // What arrived whole before a broken frame is served all the same.
     if !requests.is_empty() {
-        service.serve(requests).await;
+        let mut serving = pin!(service.serve(requests));
+        let at_once = poll_fn(|cx| Poll::Ready(serving.as_mut().poll(cx))).await;
+        // Whoever waits for room in a mailbox is in nobody's way.
+        drop(turn);
+        if at_once.is_pending() {
+            serving.await;
+        }
     }
     outcome
 }
@@ -212,7 +239,7 @@ pub(super) async fn write_all(
                 Err(_) => break,
             }
         }
-        write.writable().await?;
+        writable(&write, peer).await?;
         match unwritten.write(|slices| write.try_write_vectored(slices)) {
             Ok(0) => return Err(io::Error::from(io::ErrorKind::WriteZero).into()),
             Ok(_) => peer.active(clock.now()),
@@ -221,6 +248,16 @@ pub(super) async fn write_all(
         }
     }
     Ok(())
+}
+
+/// Waits until more can be written, or the connection is abandoned.
+async fn writable(write: &OwnedWriteHalf, peer: &Peer) -> Result<(), Ending> {
+    let (mut ready, mut abandoned) = (pin!(write.writable()), pin!(peer.abandoned()));
+    poll_fn(|cx| match ready.as_mut().poll(cx) {
+        Poll::Ready(outcome) => Poll::Ready(outcome.map_err(Ending::from)),
+        Poll::Pending => abandoned.as_mut().poll(cx).map(|()| Err(Ending::Idle)),
+    })
+    .await
 }
 
 /// Sets what RocketMQ's servers set on a socket (fact sheet: remoting 1.1), and makes it a tokio one of the

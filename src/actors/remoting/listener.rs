@@ -15,7 +15,7 @@ use actix::ArbiterHandle;
 use super::{
     Service,
     connection::{Connection, adopt},
-    peer::Peer,
+    peer::{Owed, Peer},
 };
 use crate::actors::supervision::{Behaviour, Branch, Cx, Readiness, Restart, Spec, Strategy};
 
@@ -28,7 +28,10 @@ pub struct Doors {
     pub arbiters: Vec<ArbiterHandle>,
     /// Connections beyond this are closed at once.
     pub max_connections: usize,
-    /// A connection on which nothing came for this long is closed.
+    /// What all connections together may keep in memory, bytes; beyond it those that keep more than a little are
+    /// read no further.
+    pub memory: usize,
+    /// A connection on which nothing came or went for this long, or a frame has not arrived whole, is closed.
     pub idle: Duration,
 }
 
@@ -47,6 +50,7 @@ pub fn open<S: Service>(parent: &Branch, doors: Doors, service: Arc<S>) -> io::R
         socket.set_nonblocking(true)?;
     }
     let gate = Arc::new(Gate {
+        owed: Owed::up_to(doors.memory, TURNS * doors.arbiters.len()),
         doors,
         service,
         connections,
@@ -71,6 +75,7 @@ struct Gate<S: Service> {
     service: Arc<S>,
     connections: Branch,
     live: Arc<AtomicUsize>,
+    owed: Arc<Owed>,
     peers: Mutex<Vec<Weak<Peer>>>,
 }
 
@@ -87,6 +92,8 @@ crate::messages! {
     }
 }
 
+/// Connections of one thread that always have more, and read at a time.
+const TURNS: usize = 2;
 /// How often idle connections are looked for.
 const SWEEP: Duration = Duration::from_secs(10);
 /// The wait after an accept that failed, mostly for want of descriptors.
@@ -121,9 +128,9 @@ impl<S: Service> Behaviour for Listener<S> {
         let since = cx.clock().now().saturating_sub(idle);
         let mut peers = self.gate.peers.lock().unwrap_or_else(PoisonError::into_inner);
         peers.retain(|peer| match peer.upgrade() {
-            Some(peer) if peer.last_active() < since => {
+            Some(peer) if peer.is_stuck_since(since) => {
                 tracing::debug!(peer = %peer.remote(), "idle: closed");
-                peer.close();
+                peer.abandon();
                 false
             }
             Some(peer) => !peer.is_closed(),
@@ -171,7 +178,7 @@ impl<S: Service> Gate<S> {
 
     fn connect(&self, stream: std::net::TcpStream, seat: Seat) -> io::Result<Connection<S>> {
         let (stream, remote, local) = adopt(stream)?;
-        let (peer, outgoing) = Peer::new(remote, local, self.connections.clock().now());
+        let (peer, outgoing) = Peer::new(remote, local, self.connections.clock().now(), self.owed.clone());
         let peer = Arc::new(peer);
         self.peers.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(&peer));
         Ok(Connection::new(self.service.clone(), stream, peer, outgoing, seat))

@@ -16,7 +16,7 @@ use super::{
     Request, Service,
     connection::{serve, write_all},
     outbox::Outgoing,
-    peer::Peer,
+    peer::{Owed, Peer},
 };
 use crate::{
     actors::supervision::Clock,
@@ -38,7 +38,8 @@ impl Outbound {
     /// What the network says, or that it took longer than `patience`.
     pub async fn connect(address: &str, clock: &Clock, patience: Duration) -> io::Result<Self> {
         let stream = dial(address, patience).await?;
-        let (peer, outgoing) = Peer::new(stream.peer_addr()?, stream.local_addr()?, clock.now());
+        let (peer, outgoing) =
+            Peer::new(stream.peer_addr()?, stream.local_addr()?, clock.now(), Owed::up_to(usize::MAX, 1));
         Ok(Self { stream, peer: Arc::new(peer), outgoing })
     }
 

@@ -8,7 +8,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use super::{
     Request, Responder,
     outbox::{Outgoing, Unwritten},
-    peer::Peer,
+    peer::{Owed, Peer},
 };
 use crate::protocol::{frame::Frame, header::Header};
 
@@ -19,7 +19,7 @@ impl Peer {
     /// A peer that nobody is connected to.
     pub(crate) fn unconnected() -> (Arc<Self>, Sent) {
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 9));
-        let (peer, outgoing) = Peer::new(nowhere, nowhere, 0);
+        let (peer, outgoing) = Peer::new(nowhere, nowhere, 0, Owed::up_to(usize::MAX, 1));
         (Arc::new(peer), Sent(outgoing))
     }
 

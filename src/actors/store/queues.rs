@@ -119,7 +119,7 @@ impl Queues {
     pub(crate) fn forget(&self, topic: &str) {
         if let Some((_, queues)) = self.0.topics.remove(topic) {
             for (_, address) in queues {
-                address.complete(QueueMessage::Close);
+                address.finish(QueueMessage::Close);
             }
         }
     }

@@ -69,7 +69,10 @@ impl<M: Message> Address<M> {
         self.door.push(message).map_err(|message| {
             self.cell.taken();
             SendError::Closed(message)
-        })
+        })?;
+        #[cfg(feature = "chaos")]
+        super::chaos::step();
+        Ok(())
     }
 
     /// Tells the actor even when its mailbox is full: for answers and completions, whose number is bounded
@@ -79,6 +82,15 @@ impl<M: Message> Address<M> {
         if self.door.push(message).is_err() {
             self.cell.taken();
         }
+        #[cfg(feature = "chaos")]
+        super::chaos::step();
+    }
+
+    /// [`Address::complete`] with the message on which the actor ends: should it fail before it comes to that, it is
+    /// not started again.
+    pub fn finish(&self, message: M) {
+        self.cell.ends();
+        self.complete(message);
     }
 
     /// Like [`Address::send`], but waits for room up to `patience`.

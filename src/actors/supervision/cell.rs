@@ -5,8 +5,9 @@ use std::{
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use tokio::sync::{Notify, futures::Notified, oneshot, watch};
@@ -77,8 +78,7 @@ type Lane = Box<dyn Fn(Control) + Send + Sync>;
 pub(super) struct Cell {
     id: CellId,
     path: String,
-    kind: &'static str,
-    kinds: &'static [&'static str],
+    kind: Kind,
     spec: Spec,
     clock: Clock,
     strategy: Option<Strategy>,
@@ -86,6 +86,8 @@ pub(super) struct Cell {
     supervisor: Option<Address<SupervisorMessage>>,
     children: Mutex<BTreeMap<CellId, Arc<Cell>>>,
 
+    /// It was told to end.
+    ends: AtomicBool,
     depth: AtomicUsize,
     room: Notify,
 
@@ -97,11 +99,26 @@ pub(super) struct Cell {
     phase: AtomicU8,
     restarts: AtomicU32,
     last_reason: Mutex<Option<Reason>>,
+    /// Since when it has been down because of a failure of its own, and how many siblings that took along.
+    down: Mutex<Option<(Instant, usize)>>,
+    last_outage: Mutex<Option<Duration>>,
     /// At the root: who waits for the tree's end.
     exit: OnceLock<watch::Sender<Option<Exit>>>,
 
+    /// Its mailbox has no room for now.
     #[cfg(feature = "chaos")]
-    pub(super) faults: super::chaos::Faults,
+    refuses: AtomicBool,
+}
+
+/// What behaviours of one type have in common.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Kind {
+    pub(super) name: &'static str,
+    pub(super) messages: &'static [&'static str],
+    /// Whether it is told when its mailbox ran empty.
+    #[cfg_attr(not(feature = "chaos"), allow(dead_code))]
+    // It is one more call in which a fault can strike.
+    pub(super) drains: bool,
 }
 
 /// Where a new place stands: below whom, and who hears of its end.
@@ -113,7 +130,7 @@ pub(super) struct Above {
 impl Cell {
     pub(super) fn new(
         spec: Spec,
-        kind: (&'static str, &'static [&'static str]),
+        kind: Kind,
         strategy: Option<Strategy>,
         above: Option<Above>,
         clock: Clock,
@@ -126,14 +143,14 @@ impl Cell {
         Arc::new(Self {
             id: CellId(NEXT_ID.fetch_add(1, Ordering::Relaxed)),
             path,
-            kind: kind.0,
-            kinds: kind.1,
+            kind,
             spec,
             clock,
             strategy,
             parent,
             supervisor,
             children: Mutex::default(),
+            ends: AtomicBool::new(false),
             depth: AtomicUsize::new(0),
             room: Notify::new(),
             epoch: AtomicU64::new(0),
@@ -143,9 +160,11 @@ impl Cell {
             phase: AtomicU8::new(Phase::Waiting as u8),
             restarts: AtomicU32::new(0),
             last_reason: Mutex::default(),
+            down: Mutex::default(),
+            last_outage: Mutex::default(),
             exit: OnceLock::new(),
             #[cfg(feature = "chaos")]
-            faults: super::chaos::Faults::default(),
+            refuses: AtomicBool::new(false),
         })
     }
 
@@ -158,25 +177,54 @@ impl Cell {
     }
 
     pub(super) fn kind(&self) -> &'static str {
-        self.kind
+        self.kind.name
     }
 
     /// The name of the message kind with this index.
-    pub(super) fn kind_name(&self, kind: usize) -> &'static str {
+    pub(super) fn message_name(&self, kind: usize) -> &'static str {
         match kind {
             super::pulse::FUTURE => "a future",
             super::pulse::LIFE => "start or stop",
-            kind => self.kinds.get(kind).copied().unwrap_or("?"),
+            super::pulse::DRAINED => "drained",
+            kind => self.kind.messages.get(kind).copied().unwrap_or("?"),
         }
     }
 
+    /// The names of all its messages.
     #[cfg(feature = "chaos")]
-    pub(super) fn kinds(&self) -> &'static [&'static str] {
-        self.kinds
+    pub(super) fn messages(&self) -> Vec<&'static str> {
+        let drained = self.kind.drains.then_some("drained");
+        self.kind.messages.iter().copied().chain(drained).collect()
+    }
+
+    /// The place at the root of its tree.
+    #[cfg(feature = "chaos")]
+    pub(super) fn tree(&self) -> CellId {
+        self.parent.as_ref().map_or(self.id, |parent| parent.tree())
+    }
+
+    /// Lets the mailbox have no room for a while.
+    #[cfg(feature = "chaos")]
+    pub(super) fn refuse(self: Arc<Self>, span: Duration) {
+        self.refuses.store(true, Ordering::Release);
+        std::thread::spawn(move || {
+            std::thread::sleep(span);
+            self.refuses.store(false, Ordering::Release);
+            self.room.notify_waiters();
+        });
     }
 
     pub(super) fn spec(&self) -> &Spec {
         &self.spec
+    }
+
+    /// When it is started again: never, once it was told to end.
+    pub(super) fn restart(&self) -> Restart {
+        if self.ends.load(Ordering::Acquire) { Restart::Temporary } else { self.spec.restart }
+    }
+
+    pub(super) fn ends(&self) {
+        self.ends.store(true, Ordering::Release);
     }
 
     pub(super) fn clock(&self) -> &Clock {
@@ -198,6 +246,10 @@ impl Cell {
     // The mailbox's count.
 
     pub(super) fn admit(&self) -> bool {
+        #[cfg(feature = "chaos")]
+        if self.refuses.load(Ordering::Acquire) {
+            return false;
+        }
         let admitted = self.depth.fetch_add(1, Ordering::Relaxed) < self.spec.capacity;
         if !admitted {
             self.depth.fetch_sub(1, Ordering::Relaxed);
@@ -331,13 +383,37 @@ impl Cell {
     /// do the siblings that the strategy takes along.
     pub(super) fn failed(&self, reason: &Reason) {
         *lock(&self.last_reason) = Some(reason.clone());
-        self.order(if self.spec.restart == Restart::Temporary { Order::Stop } else { Order::Hold }, true);
+        let taken_along = self.parent.as_ref().map_or(0, |parent| parent.companions(self.id).len());
+        // One that fails again while it starts is down since it first failed.
+        lock(&self.down).get_or_insert_with(|| (Instant::now(), taken_along));
+        self.order(if self.restart() == Restart::Temporary { Order::Stop } else { Order::Hold }, true);
         for child in self.children() {
             child.hold();
         }
         if let Some(parent) = &self.parent {
             parent.hold_companions(self.id);
         }
+    }
+
+    /// It is up; the one word of a restart: who, why, and what it has cost.
+    pub(super) fn is_up(&self) {
+        let Some((since, taken_along)) = lock(&self.down).take() else { return };
+        let took = since.elapsed();
+        *lock(&self.last_outage) = Some(took);
+        tracing::warn!(
+            actor = self.path,
+            reason = self.last_reason().map(|reason| reason.0),
+            restarts = self.restarts(),
+            taken_along,
+            waiting = self.depth(),
+            took_us = took.as_micros() as u64,
+            "restarted"
+        );
+    }
+
+    /// How long its last failure kept it from serving.
+    pub(super) fn last_outage(&self) -> Option<Duration> {
+        *lock(&self.last_outage)
     }
 
     pub(super) fn announce_to(&self, exit: watch::Sender<Option<Exit>>) {

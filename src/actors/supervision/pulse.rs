@@ -20,6 +20,8 @@ pub(super) struct Pulse {
 pub(super) const FUTURE: usize = usize::MAX;
 /// In place of a message's kind: the actor starts or stops.
 pub(super) const LIFE: usize = usize::MAX - 1;
+/// In place of a message's kind: its mailbox ran empty.
+pub(super) const DRAINED: usize = usize::MAX - 2;
 
 /// What the watchdog sees of a thread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,7 +5,6 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context as TaskContext, Poll},
-    time::Instant,
 };
 
 use actix::{
@@ -18,7 +17,7 @@ use super::{
     Address, Behaviour, Clock, Cx, Exit, Message, Phase, Readiness, Reason, Restart, Spec, StartError,
     Strategy,
     address::Door,
-    cell::{Above, Cell, Control, Order},
+    cell::{Above, Cell, Control, Kind, Order},
     guard::{Guarded, Panic, guard},
     pulse::{self, beating},
     supervisor::SupervisorMessage,
@@ -72,7 +71,8 @@ pub(super) fn spawn<B: Behaviour>(
     start: impl Fn() -> Result<B, StartError> + Send + 'static,
 ) -> (Arc<Cell>, Address<B::Message>) {
     let arbiter = spec.arbiter.clone();
-    let cell = Cell::new(spec, (B::KIND, B::Message::KINDS), strategy, above, clock);
+    let kind = Kind { name: B::KIND, messages: B::Message::KINDS, drains: B::DRAINS };
+    let cell = Cell::new(spec, kind, strategy, above, clock);
     // Capacity 0 is actix's word for unbounded: the cell counts, and bounds.
     let (sender, receiver) = channel::<Shell<B>>(0);
     let addr = Addr::new(sender);
@@ -194,14 +194,13 @@ impl<B: Behaviour> Shell<B> {
     }
 
     fn build(&mut self, epoch: u64, ctx: &mut Context<Self>) {
-        let began = Instant::now();
         self.epoch = epoch;
         self.own.ready = false;
         self.cell().enter(Phase::Starting);
         let id = self.cell().id();
         let built = guard(|| {
             #[cfg(feature = "chaos")]
-            self.own.cell.faults.at_start();
+            self.own.cell.at_start();
             beating(id, pulse::LIFE, || (self.start)())
         });
         match built {
@@ -215,12 +214,8 @@ impl<B: Behaviour> Shell<B> {
         if self.behaviour.is_none() {
             return;
         }
-        if self.cell().last_reason().is_some() && self.cell().restarts() > 0 {
-            let cell = self.cell();
-            tracing::debug!(actor = cell.path(), took_us = began.elapsed().as_micros() as u64, "rebuilt");
-        }
         if readiness == Readiness::Ready {
-            self.tell_ready();
+            self.own.tell_ready();
         }
         if B::DRAINS {
             ctx.spawn(Drained);
@@ -230,30 +225,26 @@ impl<B: Behaviour> Shell<B> {
         }
     }
 
-    fn tell_ready(&mut self) {
-        if !std::mem::replace(&mut self.own.ready, true) {
-            self.own.tell_ready();
-        }
-    }
-
     fn deliver(&mut self, message: B::Message, ctx: &mut Context<Self>) {
         if self.epoch_passed() {
             self.stash = Some(message);
             return self.retire(ctx);
         }
         self.dirty = true;
-        let kind = message.kind();
+        self.call_at_risk(message.kind(), ctx, move |behaviour, cx| behaviour.handle(message, cx));
+    }
+
+    /// [`Shell::call`] for what faults can be injected into.
+    fn call_at_risk(&mut self, kind: usize, ctx: &mut Context<Self>, f: impl FnOnce(&mut B, &mut Cx<'_, B>)) {
         #[cfg(feature = "chaos")]
-        {
-            let cell = self.own.cell.clone();
-            self.call(kind, ctx, move |behaviour, cx| {
-                cell.faults.before(kind);
-                behaviour.handle(message, cx);
-                cell.faults.after(kind);
-            });
-        }
-        #[cfg(not(feature = "chaos"))]
-        self.call(kind, ctx, move |behaviour, cx| behaviour.handle(message, cx));
+        let cell = self.own.cell.clone();
+        self.call(kind, ctx, move |behaviour, cx| {
+            #[cfg(feature = "chaos")]
+            cell.before(kind);
+            f(behaviour, cx);
+            #[cfg(feature = "chaos")]
+            cell.after(kind);
+        });
     }
 
     /// Runs the behaviour under the guard, then does what it asked for or what its panic demands. With no
@@ -288,7 +279,7 @@ impl<B: Behaviour> Shell<B> {
             Some(supervisor) => supervisor.complete(SupervisorMessage::Failed { child: cell.id(), reason }),
             None => cell.end_tree(Exit::GaveUp(reason)),
         }
-        if cell.spec().restart == Restart::Temporary {
+        if cell.restart() == Restart::Temporary {
             return self.leave_quietly(ctx);
         }
         cell.enter(Phase::Waiting);
@@ -298,7 +289,7 @@ impl<B: Behaviour> Shell<B> {
     /// A normal end.
     fn finish(&mut self, ctx: &mut Context<Self>) {
         self.drop_behaviour();
-        if self.cell().spec().restart == Restart::Permanent && self.cell().phase() != Phase::Stopping {
+        if self.cell().restart() == Restart::Permanent && self.cell().phase() != Phase::Stopping {
             // Nobody asked a permanent child to end: for its supervisor that is a failure like any other.
             return self.fail(Reason("ended by itself".into()), ctx);
         }
@@ -365,12 +356,12 @@ impl<B: Behaviour> Hands<B> for Hand<'_, B> {
                 Err(Panic(text)) => shell.fail(Reason(format!("in a future: {text}")), ctx),
             },
         ));
+        #[cfg(feature = "chaos")]
+        super::chaos::step();
     }
 
     fn ready(&mut self) {
-        if !std::mem::replace(&mut self.own.ready, true) {
-            self.own.tell_ready();
-        }
+        self.own.tell_ready();
     }
 
     fn end(&mut self, how: Result<(), String>) {
@@ -379,7 +370,11 @@ impl<B: Behaviour> Hands<B> for Hand<'_, B> {
 }
 
 impl<B: Behaviour> Own<B> {
-    fn tell_ready(&self) {
+    fn tell_ready(&mut self) {
+        if std::mem::replace(&mut self.ready, true) {
+            return;
+        }
+        self.cell.is_up();
         if let Some(supervisor) = self.cell.supervisor() {
             supervisor.complete(SupervisorMessage::Ready { child: self.cell.id() });
         }
@@ -399,7 +394,7 @@ impl<B: Behaviour> ActorFuture<Shell<B>> for Drained {
         _task: &mut TaskContext<'_>,
     ) -> Poll<()> {
         if std::mem::take(&mut shell.dirty) {
-            shell.call(pulse::LIFE, ctx, |behaviour, cx| behaviour.drained(cx));
+            shell.call_at_risk(pulse::DRAINED, ctx, |behaviour, cx| behaviour.drained(cx));
         }
         Poll::Pending
     }

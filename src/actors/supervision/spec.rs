@@ -16,7 +16,7 @@ pub enum Restart {
 }
 
 /// Which siblings a failing child takes along.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub enum Strategy {
     /// None.
     OneForOne,

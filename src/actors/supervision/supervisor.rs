@@ -103,7 +103,7 @@ impl Supervisor {
             tracing::error!(actor = cell.path(), %reason, "failed while it was stopping");
             return cell.kill();
         }
-        if cell.spec().restart == Restart::Temporary {
+        if cell.restart() == Restart::Temporary {
             tracing::warn!(actor = cell.path(), %reason, "ended by a failure");
             self.cell.release(child);
             return self.start_next(cx);
@@ -127,14 +127,8 @@ impl Supervisor {
             // Again: one that was restarted meanwhile goes along all the same.
             companion.hold();
         }
-        tracing::warn!(
-            actor = cell.path(),
-            %reason,
-            restarts = cell.restarts() + 1,
-            wait_ms = wait.as_millis() as u64,
-            taken_along = companions.len(),
-            "restarts"
-        );
+        // What it has cost is said when it is up again.
+        tracing::debug!(actor = cell.path(), %reason, wait_ms = wait.as_millis() as u64, "failed");
         cell.restarted();
         let children = std::iter::once(child).chain(companions.iter().map(|cell| cell.id())).collect();
         if wait.is_zero() {
@@ -223,7 +217,11 @@ impl Behaviour for Supervisor {
     const KIND: &'static str = "supervisor";
 
     fn started(&mut self, cx: &mut Cx<'_, Self>) -> Readiness {
-        // After a restart the children of the one before hold, and start anew like the first time.
+        // After a restart the children of the one before hold, and start anew like the first time; but for those
+        // whose end it did not come to hear of.
+        for child in self.cell.children().iter().filter(|child| child.phase() == Phase::Stopped) {
+            self.cell.release(child.id());
+        }
         self.queue = self.cell.children().iter().map(|child| child.id()).collect();
         self.start_next(cx);
         Readiness::Later

@@ -520,6 +520,25 @@ fn the_live_tree_shows_every_actor_and_what_it_says() {
 }
 
 #[test]
+fn the_live_tree_is_drawn_as_one() {
+    run(async {
+        let stand = Stand::new(Strategy::OneForOne, MANY).await;
+        crash(&stand.probes[1]).await;
+        assert_eq!(ask(&stand.probes[1]).await, Ok(1));
+        let drawn = stand.tree.snapshot(Duration::from_secs(1)).await.to_string();
+        let lines: Vec<_> = drawn.lines().map(|line| line.split(" (last").next().unwrap()).collect();
+        let expected = [
+            "test Running: OneForOne, 1 of 1 running",
+            "└─ branch Running: OneForOne, 3 of 3 running",
+            "   ├─ a Running: asked 0",
+            "   ├─ b Running, restarts 1: asked 1",
+            "   └─ c Running: asked 0",
+        ];
+        assert_eq!(lines, expected);
+    });
+}
+
+#[test]
 fn the_watchdog_names_the_actor_and_the_message_that_hold_up_a_thread() {
     run(async {
         let stand = Stand::new(Strategy::OneForOne, MANY).await;
@@ -538,7 +557,7 @@ fn the_watchdog_names_the_actor_and_the_message_that_hold_up_a_thread() {
 #[cfg(feature = "chaos")]
 mod injected {
     use super::*;
-    use crate::actors::supervision::chaos::{Fault, inject, targets};
+    use crate::actors::supervision::chaos::{Fault, aim, arm, inject, targets};
 
     #[test]
     fn faults_strike_at_the_path_once_and_the_actor_recovers() {
@@ -560,12 +579,103 @@ mod injected {
     }
 
     #[test]
+    fn a_fault_during_a_message_strikes_at_a_step_of_its_handler_or_at_its_end() {
+        run(async {
+            let stand = Stand::new(Strategy::OneForOne, MANY).await;
+            let (root, path) = (stand.tree.root(), "test/branch/a");
+            inject(root, path, Fault::PanicDuring(Some("PanicInFuture".into()), 1)).unwrap();
+            stand.probes[0].send(Deed::PanicInFuture).unwrap();
+            assert_eq!(ask(&stand.probes[0]).await, Ok(1));
+            let node = stand.node("a").await;
+            assert!(node.last_reason.unwrap().0.contains("chaos: during the message"), "when it spawns");
+            assert!(node.last_outage_us.is_some_and(|outage| outage < 1_000_000));
+            inject(root, path, Fault::PanicDuring(None, 7)).unwrap();
+            assert_eq!(ask(&stand.probes[0]).await, Ok(2), "it takes no seven steps");
+            assert_eq!(ask(&stand.probes[0]).await, Ok(1));
+        });
+    }
+
+    #[test]
+    fn a_mailbox_that_is_said_to_be_full_takes_nothing_for_so_long() {
+        run(async {
+            let stand = Stand::new(Strategy::OneForOne, MANY).await;
+            inject(stand.tree.root(), "test/branch/b", Fault::FullMailbox(Duration::from_millis(20)))
+                .unwrap();
+            assert!(matches!(stand.probes[1].send(Deed::PanicInFuture), Err(SendError::Full(_))));
+            let (reply, answer) = oneshot::channel();
+            stand.probes[1].send_within(Deed::Ask(reply), Duration::from_secs(5)).await.unwrap();
+            assert_eq!(answer.await, Ok(1));
+        });
+    }
+
+    #[test]
+    fn a_fault_for_a_kind_strikes_whoever_comes_to_it_first_unless_it_is_taken_back() {
+        run(async {
+            let stand = Stand::new(Strategy::OneForOne, MANY).await;
+            let root = stand.tree.root();
+            drop(arm(root, "probe", Fault::PanicBefore(None)));
+            assert_eq!(ask(&stand.probes[1]).await, Ok(1));
+            let strike = arm(root, "probe", Fault::PanicBefore(None));
+            assert_eq!(strike.victim(), None);
+            assert!(ask(&stand.probes[1]).await.is_err());
+            assert_eq!(strike.victim(), Some("test/branch/b"));
+            assert_eq!(ask(&stand.probes[0]).await, Ok(1));
+        });
+    }
+
+    #[test]
+    fn a_supervisor_that_misses_the_end_of_a_child_does_not_keep_it() {
+        run(async {
+            let tree = Tree::new("test", Clock::system(), &Arbiter::current());
+            let nursery = tree.root().branch(spec("nursery"), Strategy::Dynamic);
+            tree.start();
+            tree.started().await.unwrap();
+            let (switches, log) = (Arc::new(Switches::default()), Arc::new(Switches::default()));
+            let child =
+                nursery.child(spec("u").restart(Restart::Transient), move || probe(&switches, "u", &log));
+            assert_eq!(ask(&child).await, Ok(1));
+            let fault = Fault::PanicBefore(Some("Stopped".into()));
+            let strike = aim(tree.root(), "test/nursery", fault).unwrap();
+            child.send(Deed::End).unwrap();
+            while strike.victim().is_none() || nursery.children() > 0 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            assert!(tree.snapshot(Duration::from_secs(1)).await.is_whole());
+        });
+    }
+
+    #[test]
+    fn an_actor_that_fails_when_it_is_to_end_is_not_started_again() {
+        run(async {
+            let tree = Tree::new("test", Clock::system(), &Arbiter::current());
+            let nursery = tree.root().branch(spec("nursery"), Strategy::Dynamic);
+            tree.start();
+            tree.started().await.unwrap();
+            for fault in [Fault::PanicBefore(Some("End".into())), Fault::PanicBefore(None)] {
+                let (switches, log) = (Arc::new(Switches::default()), Arc::new(Switches::default()));
+                let counted = switches.clone();
+                let child =
+                    nursery.child(spec("u").restart(Restart::Transient), move || probe(&switches, "u", &log));
+                assert_eq!(ask(&child).await, Ok(1));
+                let strike = arm(tree.root(), "probe", fault);
+                child.send(Deed::Sleep(Duration::ZERO)).unwrap();
+                child.finish(Deed::End);
+                while strike.victim().is_none() || nursery.children() > 0 {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+                assert!(child.is_closed());
+                assert_eq!(counted.starts.load(SeqCst), 1);
+            }
+        });
+    }
+
+    #[test]
     fn every_actor_and_message_kind_is_a_target() {
         run(async {
             let stand = Stand::new(Strategy::OneForOne, MANY).await;
             let all = targets(stand.tree.root());
-            let (_, kinds) = all.iter().find(|(path, _)| path == "test/branch/a").unwrap();
-            assert!(kinds.contains(&"PanicInFuture"));
+            let (_, kind, messages) = all.iter().find(|(path, ..)| path == "test/branch/a").unwrap();
+            assert_eq!((*kind, messages.contains(&"PanicInFuture")), ("probe", true));
         });
     }
 }

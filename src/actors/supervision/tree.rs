@@ -85,7 +85,8 @@ impl Tree {
         ended.unwrap_or_else(|| Exit::GaveUp(Reason("the tree was dropped".into())))
     }
 
-    /// The live tree. Actors that do not answer within `patience` are shown without their own words.
+    /// The live tree. Actors that have not answered after `patience` are shown without their own
+    /// words.
     pub async fn snapshot(&self, patience: Duration) -> Node {
         self.root.snapshot(patience).await
     }
@@ -173,7 +174,7 @@ impl Branch {
 
     /// The live tree below this supervisor.
     pub async fn snapshot(&self, patience: Duration) -> Node {
-        see(&self.cell, patience).await
+        Asked::ask(self.cell.clone()).seen(tokio::time::Instant::now() + patience).await
     }
 
     #[cfg(feature = "chaos")]
@@ -193,6 +194,12 @@ pub struct Node {
     pub phase: Phase,
     /// How often it was restarted after a failure of its own.
     pub restarts: u32,
+    /// How often it was made to start anew, by a failure of its own or of one that takes it along.
+    pub epoch: u64,
+    /// Whom its children take along when they fail, if it is a supervisor.
+    pub strategy: Option<Strategy>,
+    /// How long its last failure kept it from serving, microseconds.
+    pub last_outage_us: Option<u64>,
     /// Why it last failed.
     pub last_reason: Option<Reason>,
     /// Messages in its mailbox.
@@ -218,11 +225,18 @@ impl Node {
     }
 }
 
+/// Drawn as a tree, a line each.
 impl fmt::Display for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let depth = self.path.matches('/').count();
-        let name = self.path.rsplit('/').next().unwrap_or_default();
-        write!(f, "{:indent$}{name} {:?}", "", self.phase, indent = depth * 2)?;
+        write!(f, "{}", self.path)?;
+        self.draw(f, "")
+    }
+}
+
+impl Node {
+    /// The rest of its own line, and the lines of all below, which begin with `indent`.
+    fn draw(&self, f: &mut fmt::Formatter<'_>, indent: &str) -> fmt::Result {
+        write!(f, " {:?}", self.phase)?;
         if self.restarts > 0 {
             write!(f, ", restarts {}", self.restarts)?;
         }
@@ -236,33 +250,58 @@ impl fmt::Display for Node {
             write!(f, " (last: {reason})")?;
         }
         writeln!(f)?;
-        self.children.iter().try_for_each(|child| child.fmt(f))
+        for (number, child) in self.children.iter().enumerate() {
+            let is_last = number + 1 == self.children.len();
+            let (branch, below) = if is_last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
+            write!(f, "{indent}{branch}{}", child.path.rsplit('/').next().unwrap_or_default())?;
+            child.draw(f, &format!("{indent}{below}"))?;
+        }
+        Ok(())
     }
 }
 
-fn see(cell: &Arc<Cell>, patience: Duration) -> std::pin::Pin<Box<dyn Future<Output = Node> + Send + '_>> {
-    Box::pin(async move {
+/// An actor that was asked what it sees of itself.
+struct Asked {
+    cell: Arc<Cell>,
+    answer: oneshot::Receiver<String>,
+    children: Vec<Asked>,
+}
+
+impl Asked {
+    /// Asks it and all below, so that one silent actor costs no more time than many.
+    fn ask(cell: Arc<Cell>) -> Self {
         let (ask, answer) = oneshot::channel();
         cell.control(Control::Observe(ask));
-        let says = match tokio::time::timeout(patience, answer).await {
-            Ok(Ok(says)) => says,
-            _ => String::new(),
-        };
-        let mut children = Vec::new();
-        for child in cell.children() {
-            children.push(see(&child, patience).await);
-        }
-        Node {
-            path: cell.path().to_owned(),
-            kind: cell.kind(),
-            phase: cell.phase(),
-            restarts: cell.restarts(),
-            last_reason: cell.last_reason(),
-            mailbox: cell.depth(),
-            says,
-            children,
-        }
-    })
+        let children = cell.children().into_iter().map(Self::ask).collect();
+        Self { cell, answer, children }
+    }
+
+    fn seen(self, until: tokio::time::Instant) -> std::pin::Pin<Box<dyn Future<Output = Node> + Send>> {
+        Box::pin(async move {
+            let Self { cell, answer, children: asked } = self;
+            let says = match tokio::time::timeout_at(until, answer).await {
+                Ok(Ok(says)) => says,
+                _ => String::new(),
+            };
+            let mut children = Vec::new();
+            for child in asked {
+                children.push(child.seen(until).await);
+            }
+            Node {
+                path: cell.path().to_owned(),
+                kind: cell.kind(),
+                phase: cell.phase(),
+                restarts: cell.restarts(),
+                epoch: cell.epoch(),
+                strategy: cell.strategy(),
+                last_outage_us: cell.last_outage().map(|outage| outage.as_micros() as u64),
+                last_reason: cell.last_reason(),
+                mailbox: cell.depth(),
+                says,
+                children,
+            }
+        })
+    }
 }
 
 impl fmt::Debug for Branch {

@@ -48,7 +48,7 @@ impl Watchdog {
                     let Some(cell) = find(&root, beat.actor) else { continue };
                     if !told.contains(beat) {
                         told.push(*beat);
-                        let message = cell.kind_name(beat.kind).to_owned();
+                        let message = cell.message_name(beat.kind).to_owned();
                         bark(&Blocked { actor: cell.path().to_owned(), message });
                     }
                 }
