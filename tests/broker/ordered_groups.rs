@@ -30,7 +30,7 @@ use castmq::{
 };
 
 use crate::{
-    crashes::{panics, strike},
+    crashes::panics,
     harness::{Client, Running, pull, pulled},
 };
 
@@ -157,7 +157,7 @@ fn a_group_that_crashes_gives_no_queue_to_two_members_and_skips_nothing() {
             (0..QUEUES).for_each(|queue| drop(producer.send("T", queue, b"x").unwrap()));
         }
         sent += 25;
-        strike(&broker, "groups/consumers/g", fault);
+        broker.strike("groups/consumers/g", fault);
     }
     let deadline = Instant::now() + Duration::from_secs(20);
     while (0..QUEUES).any(|queue| ledger.lock().unwrap().consumed.get(&queue) != Some(&sent)) {
