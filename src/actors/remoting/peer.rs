@@ -78,7 +78,9 @@ impl Owed {
 
     fn sub(&self, bytes: usize) {
         let before = self.bytes.fetch_sub(bytes, Ordering::Relaxed);
-        if before >= self.limit && before - bytes < self.limit {
+        // Well below the limit: at the limit itself every answer would wake up all who wait.
+        let low = self.limit - self.limit / 4;
+        if before >= low && before - bytes < low {
             self.eased.notify_waiters();
         }
     }
