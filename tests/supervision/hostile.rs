@@ -46,6 +46,8 @@ fn is_closed(stream: &mut TcpStream) -> bool {
     }
 }
 
+type Attack = fn(&Process);
+
 /// A client beside them, and the longest of its sends.
 struct Beside {
     client: Connection,
@@ -132,7 +134,7 @@ fn floods_garbage_and_bombs_cost_little_and_nobody_beside_them_notices() {
     beside.sends();
     let before = process.memory();
     let mut most = before;
-    let attacks: [(&str, fn(&Process)); 7] = [
+    let attacks: [(&str, Attack); 7] = [
         ("connections over the limit", over_the_limit),
         ("garbage", garbage),
         ("large frames that never come", announced),

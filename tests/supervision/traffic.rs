@@ -51,6 +51,9 @@ pub(crate) fn configure(config: &mut BrokerConfig) {
     config.transaction_op_msg_max_size = config::Bytes(16);
 }
 
+/// One round, with its number.
+type Family = fn(&mut Caller, usize);
+
 /// Threads, one for each family, until it is dropped.
 pub(crate) struct Traffic {
     end: Arc<AtomicBool>,
@@ -60,7 +63,7 @@ pub(crate) struct Traffic {
 impl Traffic {
     pub(crate) fn start(cluster: &Cluster) -> Self {
         let (broker, names) = (cluster.broker().address, cluster.nameserver().address);
-        let families: [(SocketAddr, fn(&mut Caller, usize)); 6] = [
+        let families: [(SocketAddr, Family); 6] = [
             (broker, delays),
             (broker, transactions),
             (broker, groups),
@@ -166,7 +169,7 @@ fn transactions(caller: &mut Caller, round: usize) {
         };
         caller.ask(Code::END_TRANSACTION, end, b"");
     }
-    if round % 20 == 0 {
+    if round.is_multiple_of(20) {
         caller.send(&half(&format!("O{round}")), b"half");
     }
 }
