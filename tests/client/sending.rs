@@ -139,6 +139,8 @@ async fn a_question_is_answered_by_whoever_consumes_it() {
             delivery.ack();
         }
     });
+    // The heartbeat that follows a new connection is over, and knew of no producer.
+    tokio::time::sleep(Duration::from_millis(200)).await;
     let producer = asking.producer("p").await.unwrap();
     for question in ["6 times 7", "again"] {
         let reply = producer.request(Message::new("T43", question), Duration::from_secs(15)).await.unwrap();

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{OnceCell, Semaphore, mpsc};
 
 use super::{Producer, Shared, TransactionListener, TransactionProducer, latency::Latencies, transaction};
 use crate::{
@@ -174,6 +174,7 @@ impl ProducerBuilder {
             messages: Semaphore::new(settings.max_in_flight),
             bytes: Semaphore::new(settings.max_in_flight_bytes),
             closed: AtomicBool::new(false),
+            announced: OnceCell::new(),
             core,
             group,
             settings,

@@ -17,7 +17,7 @@ use std::{
 };
 
 use tokio::{
-    sync::{Semaphore, SemaphorePermit},
+    sync::{OnceCell, Semaphore, SemaphorePermit},
     time::Instant,
 };
 
@@ -64,6 +64,8 @@ struct Shared {
     messages: Semaphore,
     bytes: Semaphore,
     closed: AtomicBool,
+    /// Set once brokers were told of this producer, which replies need.
+    announced: OnceCell<()>,
 }
 
 impl Drop for Shared {

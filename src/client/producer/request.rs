@@ -53,11 +53,13 @@ pub(super) async fn request(shared: &Arc<Shared>, message: Message, timeout: Dur
     let started = Instant::now();
     let correlation_id = shared.core.unique_id().as_str().to_owned();
     let topic = message.topic().to_owned();
-    // The broker finds the way back by the heartbeat of this client.
-    if !shared.core.routes.is_known(&topic) {
-        shared.route(&topic).await?;
+    // The broker finds the way back by a heartbeat that knows of this producer.
+    let is_new = !shared.core.routes.is_known(&topic);
+    shared.route(&topic).await?;
+    if is_new && shared.announced.initialized() {
         shared.core.heartbeat().await;
     }
+    shared.announced.get_or_init(|| shared.core.heartbeat()).await;
     let mut expected = shared.core.replies.expect(correlation_id.clone());
     let message = message
         .set(name::CORRELATION_ID, correlation_id)
