@@ -249,12 +249,24 @@ config! {
 
     section "Timer messages";
 
-    /// Accept messages for an arbitrary time.
-    timer_wheel_enable "timerWheelEnable": bool = true, Any, NotYet;
-    /// Width of one slot of the timer wheel.
-    timer_precision_ms "timerPrecisionMs": Millis = Millis(1000), Between(1, INT_MAX), NotYet;
-    /// Longest time ahead.
-    timer_max_delay_sec "timerMaxDelaySec": Seconds = Seconds(259_200), Between(1, INT_MAX), NotYet;
+    /// Accept messages for an arbitrary time, and deliver those that wait.
+    timer_wheel_enable "timerWheelEnable": bool = true, Any, AtStart;
+    /// Width of one slot of the timer wheel; a store keeps the width with which it was created. Messages are
+    /// delivered to the millisecond all the same.
+    timer_precision_ms "timerPrecisionMs": Millis = Millis(1000), Between(1, INT_MAX), AtStart;
+    /// Longest time ahead. RocketMQ's default is 259200, three days; CastMQ's is no limit.
+    timer_max_delay_sec "timerMaxDelaySec": Seconds = Seconds(INT_MAX), Between(1, INT_MAX), Live;
+    /// A message that lies further ahead than so many slots is stored anew at the end of them, or after two thirds
+    /// of fileReservedTime, so that it is not deleted.
+    timer_roll_window_slot "timerRollWindowSlot": u32 = 172_800, Between(2, INT_MAX), AtStart;
+    /// From so many messages in one slot on refuse some more, from twice as many on all. By default none.
+    timer_congest_num_each_slot "timerCongestNumEachSlot": u32 = i32::MAX as u32, Between(1, INT_MAX), Live;
+    /// How often to save how far the timer wheel is.
+    timer_flush_interval_ms "timerFlushIntervalMs": Millis = Millis(1000), Between(1, INT_MAX), AtStart;
+    /// Size of one file of the timer log; a store keeps the size with which it was created.
+    mapped_file_size_timer_log "mappedFileSizeTimerLog": Bytes = Bytes(104_857_600), Between(4096, INT_MAX), AtStart;
+    /// Let producers take back timer messages.
+    recall_message_enable "recallMessageEnable": bool = false, Any, Live;
 
     section "Administration";
 

@@ -76,8 +76,8 @@ fn ron_takes_both_spellings_none_and_extra_commas() {
     assert_eq!((loaded.config.broker_name.as_str(), loaded.config.listen_port), ("a", 1234));
     assert!(!loaded.config.trace_on);
     assert_eq!(broker_from("empty.ron", "()").unwrap().config.listen_port, 10911);
-    let unused = broker_from("broker.ron", "(timer_wheel_enable: false, send_message_thread_pool_nums: 4)");
-    assert_eq!(unused.unwrap().unused, ["timer_wheel_enable", "send_message_thread_pool_nums"]);
+    let unused = broker_from("broker.ron", "(slave_read_enable: true, send_message_thread_pool_nums: 4)");
+    assert_eq!(unused.unwrap().unused, ["slave_read_enable", "send_message_thread_pool_nums"]);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 #![warn(clippy::indexing_slicing)]
 
+pub mod base64;
 pub mod batch;
 pub mod cluster;
 pub mod codes;
@@ -20,6 +21,7 @@ pub mod message;
 pub mod message_id;
 pub mod offsets;
 pub mod properties;
+pub mod recall;
 pub mod record;
 pub mod register;
 pub mod requests;

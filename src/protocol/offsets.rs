@@ -44,6 +44,9 @@ pub struct DelayOffsets {
     pub data_version: DataVersion,
     /// Next offset by delay level, from 1.
     pub offset_table: BTreeMap<i32, i64>,
+    /// Deliveries that the table does not tell of yet lie in the log from here on. RocketMQ passes it over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delivered_from: Option<i64>,
 }
 
 /// Offsets by queue: the answer to code 222, the body of codes 220 and 221.

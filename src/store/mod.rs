@@ -11,6 +11,7 @@
 //! - [`queue_table`], [`queue_path`], [`consume_queue`], `queue_flush`, [`offset_by_time`]: the queues that point into the log.
 //! - [`checkpoint`], [`lock`], [`config_file`], `queue_ends`: the small files.
 //! - [`index`]: records by key.
+//! - [`timer`]: messages that wait for a time of their own.
 //! - [`retention`], [`local_time`]: which files may go and when, and when there is no room for messages.
 //! - `rebuild`, [`recovery`], [`store`]: what a start makes of the files, and the owner of it all.
 //! - [`inspect`]: a stopped store looked at from outside: what is whole, messages by filter, a rebuild.
@@ -45,6 +46,7 @@ pub mod scan;
 #[allow(clippy::module_inception)]
 pub mod store;
 pub mod tally;
+pub mod timer;
 pub mod watermarks;
 
 pub use error::StoreError;

@@ -24,4 +24,5 @@ mod retention;
 mod retries;
 mod statistics;
 mod sync_flush;
+mod timers;
 mod transactions;

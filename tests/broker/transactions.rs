@@ -19,7 +19,7 @@ use castmq::{
     },
 };
 
-use crate::harness::{Client, Running, message, receipt};
+use crate::harness::{Client, Running, copied, message, receipt};
 
 const HALF: &str = "RMQ_SYS_TRANS_HALF_TOPIC";
 const OP: &str = "RMQ_SYS_TRANS_OP_HALF_TOPIC";
@@ -235,22 +235,6 @@ fn open_and_ended_transactions_are_known_after_a_restart() {
     assert_eq!(end(&mut _broker.connect(), open, Outcome::Commit), ResponseCode::SUCCESS);
     std::thread::sleep(Duration::from_millis(100));
     assert_eq!(visible(&mut _broker.connect()), [&b"ended"[..], b"open"]);
-}
-
-/// The files of a running broker are what a kill would leave.
-/// Copies what a running broker has. A file that it replaces meanwhile may be gone under its first name.
-fn copied(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
-        let target = to.join(entry.file_name());
-        match entry.file_type().unwrap().is_dir() {
-            true => copied(&entry.path(), &target),
-            false => match std::fs::copy(entry.path(), target) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => panic!("{error}"),
-                _ => {}
-            },
-        }
-    }
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod admin;
 mod context;
 mod pull;
 mod query;
+mod recall;
 mod reply;
 mod send;
 mod send_back;

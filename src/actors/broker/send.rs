@@ -17,14 +17,16 @@ use crate::{
             Acknowledgement, ClientAck, Refusal,
             queue::{Payload, QueueMessage, SendJob},
         },
+        supervision::Millis,
     },
     protocol::{
         codes::{RequestCode, ResponseCode},
         properties::{self, name},
+        recall::RecallHandle,
         record::{PropertyText, RecordFields},
         requests::send::SendMessageRequest,
         sys_flag::SysFlag,
-        topic::TopicConfig,
+        topic::{RETRY_PREFIX, TIMER_WHEEL, TopicConfig},
     },
 };
 
@@ -94,7 +96,7 @@ impl<'a> Sends<'a> {
         let is_batch = incoming.is_batch();
         let Incoming { header, body, reply, .. } = incoming;
         let Place { topic, queue_id, is_dead } = place;
-        let Wishes { waits, is_half, is_levelled, .. } = wishes;
+        let Wishes { waits, is_half, is_levelled, is_timed, .. } = wishes;
         let (properties, unique_key) =
             if is_batch { (PropertyText::new(), wishes.unique_key) } else { self.properties(text, wishes) };
         let fields = RecordFields {
@@ -110,20 +112,43 @@ impl<'a> Sends<'a> {
             body,
             properties,
         };
-        let payload = if is_batch {
-            Payload::Batch(Box::new(fields))
+        let (later, now) = (&self.broker.delivery.later, self.broker.clock.now());
+        let placed = if is_batch || !(is_dead || is_half || is_levelled || is_timed) {
+            Ok(fields)
         } else if is_dead {
-            Payload::One(Box::new(redirect::undelayed(fields)))
+            Ok(redirect::undelayed(fields))
         } else if is_half && redirect::is_half(&fields) {
-            Payload::One(Box::new(redirect::as_half(fields, &header.producer_group)))
-        } else if is_levelled {
-            Payload::One(Box::new(redirect::by_delay_level(fields, self.broker.delivery.levels())))
+            later.check(&fields.properties, now).map(|()| redirect::as_half(fields, &header.producer_group))
         } else {
-            Payload::One(Box::new(fields))
+            later.place(fields, now)
         };
+        let fields = match placed {
+            Ok(fields) => Box::new(fields),
+            Err(Refusal { code, remark }) => return self.refuse(reply, code, remark),
+        };
+        let recall_handle = if is_timed { self.recall_handle(&fields, &unique_key) } else { None };
+        let payload = if is_batch { Payload::Batch(fields) } else { Payload::One(fields) };
         let origin = self.broker.origin.clone();
-        let ack = Acknowledgement::Client(ClientAck { reply, queue_id, unique_key, origin });
+        let ack = Acknowledgement::Client(ClientAck { reply, queue_id, unique_key, recall_handle, origin });
         self.push(SendJob { payload, waits, ack });
+    }
+
+    /// With what a message can be taken back that has come into the wheel's queue.
+    fn recall_handle(&self, fields: &RecordFields, unique_key: &[u8]) -> Option<Box<str>> {
+        if fields.topic != TIMER_WHEEL.as_bytes() {
+            return None;
+        }
+        let out: Millis = redirect::number(&fields.properties, name::TIMER_OUT_MS)?;
+        let (topic, _) = redirect::real_place(&fields.properties)?;
+        let topic = std::str::from_utf8(&topic).ok().filter(|topic| !topic.starts_with(RETRY_PREFIX))?;
+        let handle = RecallHandle {
+            topic: topic.to_owned(),
+            broker: self.broker.identity.name.clone(),
+            // Within the slot, as whoever takes the message back asks for it.
+            time: (out + 1).to_string(),
+            unique_key: std::str::from_utf8(unique_key).ok()?.to_owned(),
+        };
+        Some(handle.encode().into())
     }
 
     /// The properties as stored, and the message's unique key.
@@ -157,7 +182,8 @@ impl<'a> Sends<'a> {
 
     fn refuse(&self, reply: Responder, code: ResponseCode, remark: String) {
         let (unique_key, origin) = (Bytes::new(), self.broker.origin.clone());
-        ClientAck { reply, queue_id: 0, unique_key, origin }.refused(&Refusal { code, remark });
+        ClientAck { reply, queue_id: 0, unique_key, recall_handle: None, origin }
+            .refused(&Refusal { code, remark });
     }
 
     /// Tells the queues. While one is full this waits, and so the connection reads no further; what it does

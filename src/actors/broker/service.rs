@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Broker, admin, pull, query, reply, send::Sends, send_back};
+use super::{Broker, admin, pull, query, recall, reply, send::Sends, send_back};
 use crate::{
     actors::{
         live,
@@ -36,6 +36,7 @@ impl Service for BrokerService {
                 }
                 RequestCode::QUERY_MESSAGE => query::serve(broker, request),
                 RequestCode::CONSUMER_SEND_MSG_BACK => send_back::serve(broker, request),
+                RequestCode::RECALL_MESSAGE => recall::serve(broker, request),
                 RequestCode::END_TRANSACTION => end_transaction(broker, request),
                 RequestCode::SEND_REPLY_MESSAGE | RequestCode::SEND_REPLY_MESSAGE_V2 => {
                     reply::serve(broker, request);

@@ -107,6 +107,7 @@ impl BrokerThreads {
             hot,
             flush: threads.start("flush"),
             background: threads.start("background"),
+            delivery: threads.start("delivery"),
             control: threads.start("control"),
         };
         Self { store, connections }

@@ -1,9 +1,11 @@
-//! The actor that saves how far the delay levels are, every few seconds and at the end.
+//! The actor that saves how far deliveries are, every few seconds and at the end.
 
 use std::{sync::Arc, time::Duration};
 
-use super::progress::Progress;
-use crate::actors::supervision::{Behaviour, Cx, Readiness};
+use crate::{
+    actors::supervision::{Behaviour, Cx, Millis, Readiness},
+    store::StoreError,
+};
 
 crate::messages! {
     /// What the keeper tells itself.
@@ -13,30 +15,46 @@ crate::messages! {
     }
 }
 
-pub(super) struct Keeper {
-    pub(super) progress: Arc<Progress>,
-    pub(super) interval: Duration,
-    /// The count of deliveries that the file has.
-    pub(super) saved: Option<u64>,
+/// What is saved now and then.
+pub(super) trait Saved: Send + Sync + 'static {
+    /// The kind of its keeper.
+    const KIND: &'static str;
+
+    /// Rises with everything that is worth saving.
+    fn changes(&self) -> u64;
+
+    /// Saves it. What it says to be delivered is on the device before.
+    fn save(&self, now: Millis) -> Result<(), StoreError>;
 }
 
-impl Keeper {
+pub(super) struct Keeper<S> {
+    kept: Arc<S>,
+    interval: Duration,
+    /// The count of changes that the file has.
+    saved: Option<u64>,
+}
+
+impl<S: Saved> Keeper<S> {
+    pub(super) fn new(kept: Arc<S>, interval: Duration) -> Self {
+        Self { kept, interval, saved: None }
+    }
+
     fn save(&mut self, cx: &Cx<'_, Self>) {
-        // Read first: a step that comes between is saved once more, never missed.
-        let steps = Some(self.progress.steps());
-        if steps == self.saved {
+        // Read first: a change that comes between is saved once more, never missed.
+        let changes = Some(self.kept.changes());
+        if changes == self.saved {
             return;
         }
-        match self.progress.save(cx.clock().now()) {
-            Ok(()) => self.saved = steps,
-            Err(error) => tracing::error!(%error, "cannot save how far the delay levels are"),
+        match self.kept.save(cx.clock().now()) {
+            Ok(()) => self.saved = changes,
+            Err(error) => tracing::error!(%error, what = S::KIND, "cannot save how far deliveries are"),
         }
     }
 }
 
-impl Behaviour for Keeper {
+impl<S: Saved> Behaviour for Keeper<S> {
     type Message = KeeperMessage;
-    const KIND: &'static str = "delay-offsets";
+    const KIND: &'static str = S::KIND;
 
     fn started(&mut self, cx: &mut Cx<'_, Self>) -> Readiness {
         cx.after(self.interval, KeeperMessage::Save);
@@ -54,6 +72,6 @@ impl Behaviour for Keeper {
     }
 
     fn observe(&self) -> String {
-        format!("{} delivered, {} saved", self.progress.steps(), self.saved.unwrap_or_default())
+        format!("{} changes, {} saved", self.kept.changes(), self.saved.unwrap_or_default())
     }
 }

@@ -3,22 +3,20 @@
 //! Messages leave in waves: all that are due, up to [`WAVE`], each target queue told once. The next wave waits
 //! until this one is stored, so that a message that must be told again is overtaken by none of a later wave.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use super::{progress::Level, redirect};
+use super::{progress::Level, redirect, wave};
 use crate::{
     actors::{
         store::{
-            Acknowledgement, Queues, Refusal,
-            queue::{Found, Payload, QueueMessage, SendJob, Watch},
+            Acknowledgement, Queues,
+            queue::{Found, QueueMessage, Watch},
         },
         supervision::{Behaviour, Cx, Millis, Readiness},
     },
     protocol::{
-        codes::ResponseCode,
         record::{RecordFields, RecordView},
         topic,
     },
@@ -115,74 +113,41 @@ impl Deliverer {
         self.go_on(cx);
     }
 
-    /// Tells each target queue what is for it.
+    /// Tells the target queues what is for them.
     fn deliver(&self, at: QueueOffset, units: &[Unit], cx: &Cx<'_, Self>) {
-        let mut targets: HashMap<(Bytes, i32), Vec<SendJob>> = HashMap::new();
-        let mut order = Vec::new();
+        self.progress.begin(self.store.log().max_offset());
+        let mut messages = Vec::new();
         for (offset, unit) in (0..).map(|step| at.plus(step)).zip(units) {
             if !self.progress.told(offset) {
                 continue;
             }
             match self.message(unit) {
-                Some(fields) => {
-                    let target = (fields.topic.clone(), fields.queue_id);
-                    let jobs = targets.entry(target.clone()).or_default();
-                    if jobs.is_empty() {
-                        order.push(target);
-                    }
-                    jobs.push(self.job(offset, fields, cx));
-                }
+                Some(fields) => messages.push((fields, self.ack(offset, cx))),
                 None => {
-                    tracing::warn!(
-                        level = self.number,
-                        offset = offset.0,
-                        "a delayed message of nowhere: dropped"
-                    );
+                    let level = self.number;
+                    tracing::warn!(level, offset = offset.0, "a delayed message of nowhere: dropped");
                     self.progress.settled(offset, true);
                 }
             }
         }
-        for target in order {
-            let Some(jobs) = targets.remove(&target) else { continue };
-            let (topic, queue_id) = target;
-            let address =
-                std::str::from_utf8(&topic).ok().and_then(|topic| self.queues.address(topic, queue_id).ok());
-            match address {
-                // Not taken, they say so.
-                Some(queue) => drop(queue.send(QueueMessage::Send(jobs))),
-                None => jobs.into_iter().for_each(|job| job.ack.refused(&no_such_queue())),
-            }
-        }
+        wave::tell(&self.queues, messages);
     }
 
     fn message(&self, unit: &Unit) -> Option<RecordFields> {
         let record = self.store.log().slice(unit.physical_offset, usize::try_from(unit.size).ok()?)?;
         let fields = RecordView::parse(&record).ok()?.fields_in(&record);
-        redirect::delivered(fields)
+        redirect::delivered(fields, unit.physical_offset.0)
     }
 
-    fn job(&self, offset: QueueOffset, fields: RecordFields, cx: &Cx<'_, Self>) -> SendJob {
+    fn ack(&self, offset: QueueOffset, cx: &Cx<'_, Self>) -> Acknowledgement {
         let (progress, level, own) = (self.progress.clone(), self.number, cx.address());
-        let ack = Acknowledgement::inner(move |outcome| {
-            let is_done = match &outcome {
-                Ok(_) => true,
-                Err(refusal) if refusal.code == ResponseCode::MESSAGE_ILLEGAL => {
-                    let Refusal { remark, .. } = refusal;
-                    tracing::error!(
-                        level,
-                        offset = offset.0,
-                        remark,
-                        "a delayed message cannot be stored: dropped"
-                    );
-                    true
-                }
-                Err(_) => false,
-            };
+        Acknowledgement::inner(move |outcome| {
+            let is_done =
+                wave::is_done(&outcome, format_args!("the message {} of delay level {level}", offset.0));
             if progress.settled(offset, is_done) {
                 own.complete(LevelMessage::Settled);
             }
-        });
-        SendJob { payload: Payload::One(Box::new(fields)), waits: true, ack }
+        })
     }
 
     /// Once the wave is done: the next one.
@@ -198,10 +163,6 @@ impl Deliverer {
             self.read(cx);
         }
     }
-}
-
-fn no_such_queue() -> Refusal {
-    Refusal { code: ResponseCode::MESSAGE_ILLEGAL, remark: "no such queue".to_owned() }
 }
 
 impl Behaviour for Deliverer {

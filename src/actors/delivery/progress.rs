@@ -10,10 +10,11 @@ use std::{
     },
 };
 
+use super::keeper::Saved;
 use crate::{
     actors::supervision::Millis,
-    protocol::{data_version::DataVersion, json, offsets::DelayOffsets, topic},
-    store::{QueueOffset, Store, StoreError, config_file},
+    protocol::{data_version::DataVersion, json, offsets::DelayOffsets, record::RecordView, topic},
+    store::{PhysicalOffset, QueueOffset, Store, StoreError, config_file},
 };
 
 const FILE: &str = "config/delayOffset.json";
@@ -24,6 +25,7 @@ const STEPS_PER_VERSION: u64 = 200;
 #[derive(Debug)]
 pub(super) struct Progress {
     levels: Vec<Arc<Level>>,
+    delivered_from: Option<PhysicalOffset>,
     version: Mutex<DataVersion>,
     /// Steps that the version counts.
     counted: AtomicU64,
@@ -42,6 +44,8 @@ struct Position {
     flights: BTreeMap<i64, Flight>,
     /// How many of them are not stored yet.
     under_way: usize,
+    /// Where the log ended when the first of these was told.
+    told_from: PhysicalOffset,
     /// Whether one was not stored since this was last asked.
     failed: bool,
     steps: u64,
@@ -69,6 +73,31 @@ impl Level {
         position.next = position.next.max(offset.0);
         position.flights = position.flights.split_off(&offset.0);
         position.under_way = position.flights.values().filter(|flight| **flight == Flight::Told).count();
+    }
+
+    /// Messages are about to be told to their queues; the log ends at `log_end` now.
+    pub(super) fn begin(&self, log_end: PhysicalOffset) {
+        let mut position = self.position();
+        if position.flights.is_empty() {
+            position.told_from = log_end;
+        }
+    }
+
+    /// The log tells that a message was delivered.
+    fn was_delivered(&self, offset: i64) {
+        let mut position = self.position();
+        if offset >= position.next {
+            position.flights.insert(offset, Flight::Stored);
+            position.advance();
+        }
+    }
+
+    /// The first message that is not delivered; from where on the log tells of deliveries of it and of those behind
+    /// it, when the log ends at `log_end`.
+    fn saved(&self, log_end: PhysicalOffset) -> (i64, PhysicalOffset) {
+        let position = self.position();
+        let from = if position.flights.is_empty() { log_end } else { position.told_from };
+        (position.next, from)
     }
 
     /// Notes that a message was told to its queue; false when it is stored already.
@@ -143,6 +172,7 @@ impl Progress {
         };
         Ok(Self {
             levels: (0..).take(levels).map(level).collect(),
+            delivered_from: file.delivered_from.map(PhysicalOffset),
             version: Mutex::new(file.data_version),
             counted: AtomicU64::new(0),
             store: store.clone(),
@@ -154,9 +184,24 @@ impl Progress {
         &self.levels
     }
 
+    /// From where on the log may tell of deliveries that the file does not.
+    pub(super) fn delivered_from(&self) -> Option<PhysicalOffset> {
+        self.delivered_from
+    }
+
+    /// The log tells that the message of this record was delivered.
+    pub(super) fn was_delivered(&self, record: &RecordView<'_>) {
+        let level = usize::try_from(record.queue_id).ok().and_then(|level| self.levels.get(level));
+        if let Some(level) = level.filter(|_| record.topic == topic::SCHEDULE.as_bytes()) {
+            level.was_delivered(record.queue_offset);
+        }
+    }
+
     /// As the file and code 45 have it.
     pub(super) fn to_file(&self, now: Millis) -> DelayOffsets {
-        let steps = self.steps();
+        // Read first: what is delivered from now on lies behind.
+        let log_end = self.store.log().max_offset();
+        let steps = self.changes();
         let counted = self.counted.load(Ordering::Relaxed);
         let mut version = self.version.lock().unwrap_or_else(PoisonError::into_inner);
         if steps / STEPS_PER_VERSION > counted / STEPS_PER_VERSION {
@@ -168,18 +213,23 @@ impl Progress {
             let queue = self.store.queues().get(topic::SCHEDULE, number - 1);
             queue.is_some_and(|queue| queue.next_offset().0 > 0)
         };
-        let offsets = (1..).zip(self.levels.iter().map(|level| level.next().0));
+        let saved: Vec<_> = self.levels.iter().map(|level| level.saved(log_end)).collect();
+        let delivered_from = saved.iter().map(|(_, from)| from.0).min();
+        let offsets = (1..).zip(saved.iter().map(|(next, _)| *next));
         let offset_table = offsets.filter(|(number, next)| *next > 0 || has_had(*number)).collect();
-        DelayOffsets { data_version: *version, offset_table }
+        DelayOffsets { data_version: *version, offset_table, delivered_from }
     }
+}
+
+impl Saved for Progress {
+    const KIND: &'static str = "delay-offsets";
 
     /// Messages delivered since the start.
-    pub(super) fn steps(&self) -> u64 {
+    fn changes(&self) -> u64 {
         self.levels.iter().map(|level| level.position().steps).sum()
     }
 
-    /// Saves how far the levels are. What is said to be delivered is on the device before.
-    pub(super) fn save(&self, now: Millis) -> Result<(), StoreError> {
+    fn save(&self, now: Millis) -> Result<(), StoreError> {
         let file = self.to_file(now);
         self.store.flush_log(self.store.log().max_offset())?;
         // The table has integers for keys and nothing else that JSON could not say.
@@ -217,6 +267,20 @@ mod tests {
         assert!(level.told(QueueOffset(1)), "this one is to be told again");
         stored(&level, 1);
         assert_eq!(level.next(), QueueOffset(3));
+    }
+
+    #[test]
+    fn deliveries_that_nothing_else_tells_of_lie_behind_where_the_first_was_told() {
+        let (level, end) = (Level::default(), PhysicalOffset);
+        level.begin(end(100));
+        assert!((0..2).all(|offset| level.told(QueueOffset(offset))));
+        stored(&level, 1);
+        level.begin(end(200));
+        assert_eq!(level.saved(end(300)), (0, end(100)), "the second is delivered, and the first is not");
+        stored(&level, 0);
+        assert_eq!(level.saved(end(300)), (2, end(300)));
+        [0, 3, 2].iter().for_each(|offset| level.was_delivered(*offset));
+        assert_eq!(level.saved(end(300)), (4, end(300)));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::named;
 use crate::protocol::{
     properties::{NAME_END, VALUE_END, name},
     record::{PropertyText, RecordFields},
@@ -10,7 +11,7 @@ use crate::protocol::{
 };
 
 /// A level wins over a time: what asks for one is dropped.
-const TIMES: [&str; 3] = [name::TIMER_DELAY_SEC, name::TIMER_DELAY_MS, name::TIMER_DELIVER_MS];
+pub(super) const TIMES: [&str; 3] = [name::TIMER_DELAY_SEC, name::TIMER_DELAY_MS, name::TIMER_DELIVER_MS];
 
 /// One property as text.
 pub(crate) fn property(name: &str, value: impl AsRef<[u8]>) -> Bytes {
@@ -60,7 +61,7 @@ pub(crate) fn undelayed(fields: RecordFields) -> RecordFields {
 }
 
 /// The properties with the place that the message is really for, unless it is on its way to `system` already.
-fn aside(fields: &RecordFields, system: &str) -> PropertyText {
+pub(super) fn aside(fields: &RecordFields, system: &str) -> PropertyText {
     if fields.topic == system.as_bytes() {
         return fields.properties.clone();
     }
@@ -96,11 +97,13 @@ pub(crate) fn real_place(properties: &PropertyText) -> Option<(Bytes, i32)> {
     Some((Bytes::copy_from_slice(topic), number(properties, name::REAL_QUEUE_ID)?))
 }
 
-/// A delayed message whose time has come: the same, at its real place. `None` when it names none, or belongs
-/// to a transaction that has not ended.
-pub(crate) fn delivered(fields: RecordFields) -> Option<RecordFields> {
+/// A delayed message whose time has come: the same, at its real place; it was stored at `source`. `None` when it
+/// names no place, or belongs to a transaction that has not ended.
+pub(super) fn delivered(fields: RecordFields, source: i64) -> Option<RecordFields> {
     let (topic, queue_id) = real_place(&fields.properties)?;
-    (topic != topic::TRANS_HALF.as_bytes()).then_some(RecordFields { topic, queue_id, ..fields })
+    let prepared_transaction_offset = named::name(source);
+    let fields = RecordFields { topic, queue_id, prepared_transaction_offset, ..fields };
+    (fields.topic != topic::TRANS_HALF.as_bytes()).then_some(fields)
 }
 
 /// What a committed half becomes.
@@ -173,15 +176,16 @@ mod tests {
     fn the_last_redirection_counts() {
         let again = by_delay_level(seen("%RETRY%g", "REAL_TOPIC=T;REAL_QID=3;DELAY=4;"), 18);
         assert_eq!(text(&again), "DELAY=4;REAL_TOPIC=%RETRY%g;REAL_QID=3;");
-        let back = delivered(again.clone()).unwrap();
-        assert_eq!((&*back.topic, back.queue_id), (&b"%RETRY%g"[..], 3));
+        let back = delivered(again.clone(), 0).unwrap();
+        let place = (&*back.topic, back.queue_id, back.prepared_transaction_offset);
+        assert_eq!(place, (&b"%RETRY%g"[..], 3, -1), "it names its source");
         assert_eq!(text(&back), text(&again), "the properties stay as they are");
     }
 
     #[test]
     fn what_has_no_place_to_go_is_not_delivered() {
         for text in ["", "REAL_TOPIC=T;", "REAL_QID=1;", "REAL_TOPIC=RMQ_SYS_TRANS_HALF_TOPIC;REAL_QID=0;"] {
-            assert!(delivered(seen(topic::SCHEDULE, text)).is_none(), "{text}");
+            assert!(delivered(seen(topic::SCHEDULE, text), 0).is_none(), "{text}");
         }
     }
 

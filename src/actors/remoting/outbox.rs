@@ -57,6 +57,8 @@ pub struct SendReceipt {
     pub physical_offset: i64,
     /// Its unique key, empty for none.
     pub transaction_id: Bytes,
+    /// With what a timer message can be taken back.
+    pub recall_handle: Option<Box<str>>,
     /// What the answers of one broker have in common.
     pub origin: Arc<Origin>,
 }
@@ -87,6 +89,9 @@ impl Emit for SendReceipt {
         put("queueOffset", Value::Number(self.queue_offset));
         if let Some(id) = std::str::from_utf8(&self.transaction_id).ok().filter(|id| !id.is_empty()) {
             put("transactionId", Value::Text(id));
+        }
+        if let Some(handle) = &self.recall_handle {
+            put("recallHandle", Value::Text(handle));
         }
         self.origin.emit(put);
     }

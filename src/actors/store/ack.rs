@@ -63,6 +63,8 @@ pub struct ClientAck {
     pub queue_id: i32,
     /// The message's unique key; of a batch empty.
     pub unique_key: Bytes,
+    /// With what a timer message can be taken back.
+    pub recall_handle: Option<Box<str>>,
     /// What the broker's answers have in common.
     pub origin: Arc<Origin>,
 }
@@ -115,13 +117,20 @@ impl Acknowledgement {
 
 impl ClientAck {
     fn settled(self, code: ResponseCode, placed: &Placed) {
-        let Self { reply, queue_id, unique_key, origin } = self;
+        let Self { reply, queue_id, unique_key, recall_handle, origin } = self;
         let (queue_offset, physical_offset) = (placed.queue_offset.0, placed.physical_offset.0);
         if placed.sizes.is_empty() {
             let (to, transaction_id) = (reply.to(), unique_key);
-            let receipt =
-                SendReceipt { to, code, queue_id, queue_offset, physical_offset, transaction_id, origin };
-            return reply.receipt(receipt);
+            return reply.receipt(SendReceipt {
+                to,
+                code,
+                queue_id,
+                queue_offset,
+                physical_offset,
+                transaction_id,
+                recall_handle,
+                origin,
+            });
         }
         let offsets = placed.sizes.iter().scan(physical_offset, |next, size| {
             let offset = *next;

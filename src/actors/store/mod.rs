@@ -64,6 +64,8 @@ pub struct StoreThreads {
     pub flush: ArbiterHandle,
     /// Whatever may take long: files and pages made ready, syncs of the queues.
     pub background: ArbiterHandle,
+    /// What is delivered later, which may have to be read from the device.
+    pub delivery: ArbiterHandle,
     /// Supervisors.
     pub control: ArbiterHandle,
 }

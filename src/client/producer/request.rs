@@ -11,6 +11,7 @@ use crate::{
     protocol::{
         codes::RequestCode,
         properties::name,
+        recall::RecallHandle,
         requests::send::{RecallMessageRequest, RecallMessageResponse},
         sys_flag::TransactionType,
     },
@@ -90,7 +91,9 @@ pub(super) async fn reply(shared: &Arc<Shared>, question: &Request<'_>, body: By
 }
 
 pub(super) async fn recall(shared: &Arc<Shared>, topic: &str, handle: &str) -> Result<String> {
-    let broker = broker_of(handle).ok_or_else(|| Error::config("the recall handle cannot be read"))?;
+    let broker = RecallHandle::decode(handle)
+        .map(|handle| handle.broker)
+        .ok_or_else(|| Error::config("the recall handle cannot be read"))?;
     shared.route(topic).await?;
     let address = shared.core.routes.master(&broker)?;
     let request = RecallMessageRequest {
@@ -105,40 +108,4 @@ pub(super) async fn recall(shared: &Arc<Shared>, topic: &str, handle: &str) -> R
         tracer.recalled(&shared.group, topic, &id);
     }
     Ok(id)
-}
-
-/// The broker's name in a handle: URL-safe base64 of `v1 topic broker time id` (fact sheet: remoting 3.4).
-fn broker_of(handle: &str) -> Option<String> {
-    let mut bits = 0u32;
-    let mut text = Vec::with_capacity(handle.len());
-    for (at, digit) in handle.trim_end_matches('=').bytes().enumerate() {
-        let value = match digit {
-            b'A'..=b'Z' => digit - b'A',
-            b'a'..=b'z' => digit - b'a' + 26,
-            b'0'..=b'9' => digit - b'0' + 52,
-            b'-' => 62,
-            b'_' => 63,
-            _ => return None,
-        };
-        bits = bits << 6 | u32::from(value);
-        if at % 4 > 0 {
-            text.push((bits >> (6 - 2 * (at % 4))) as u8);
-        }
-    }
-    let text = String::from_utf8(text).ok()?;
-    let mut words = text.split(' ');
-    (words.next()? == "v1").then(|| words.nth(1)).flatten().map(str::to_owned)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_broker_is_read_from_a_recall_handle() {
-        // "v1 T broker-a 17 ID"
-        assert_eq!(broker_of("djEgVCBicm9rZXItYSAxNyBJRA==").as_deref(), Some("broker-a"));
-        assert_eq!(broker_of("djEgVCBicm9rZXItYSAxNyBJRA").as_deref(), Some("broker-a"));
-        assert_eq!([broker_of(""), broker_of("!"), broker_of("djIgVA==")], [None, None, None]);
-    }
 }

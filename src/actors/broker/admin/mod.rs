@@ -74,6 +74,8 @@ fn at_once(code: RequestCode) -> Option<fn(&Broker, &Request) -> Answered> {
         Code::GET_BROKER_CONFIG => configuration::text,
         Code::GET_BROKER_RUNTIME_INFO => runtime::info,
         Code::VIEW_BROKER_STATS_DATA => progress::figures,
+        Code::GET_TIMER_CHECK_POINT => replication::timer_checkpoint,
+        Code::GET_TIMER_METRICS => replication::timer_metrics,
         Code::EXCHANGE_BROKER_HA_INFO => replication::exchange,
         Code::GET_BROKER_HA_STATUS => replication::status,
         _ => return None,

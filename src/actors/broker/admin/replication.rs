@@ -1,11 +1,11 @@
-//! What a master without slaves says of replication (fact sheet: remoting 7, 9.3).
+//! What a master without slaves says of replication, and what slaves ask it for (fact sheet: remoting 7, 9.3).
 
 use serde::Serialize;
 
 use super::answer::{Answer, Answered};
 use crate::{
-    actors::{broker::Broker, remoting::Request},
-    protocol::{fields::Text, requests::broker::HaInfo},
+    actors::{broker::Broker, delivery::Timer, remoting::Request, store::Refusal},
+    protocol::{codes::ResponseCode, fields::Text, requests::broker::HaInfo},
 };
 
 /// EXCHANGE_BROKER_HA_INFO 906.
@@ -16,6 +16,21 @@ pub(super) fn exchange(broker: &Broker, _request: &Request) -> Answered {
         master_flush_offset: Some(broker.store.watermarks().flushed.get().0),
         master_address: Some(Text::from(broker.identity.address.to_string())),
     }))
+}
+
+/// GET_TIMER_CHECK_POINT 60.
+pub(super) fn timer_checkpoint(broker: &Broker, _request: &Request) -> Answered {
+    Ok(Answer::ok().body(timer(broker, "The checkpoint is null")?.checkpoint().encode().to_vec()))
+}
+
+/// GET_TIMER_METRICS 61.
+pub(super) fn timer_metrics(broker: &Broker, _request: &Request) -> Answered {
+    Ok(Answer::ok().body(timer(broker, "The timer message store is null")?.metrics()))
+}
+
+fn timer<'a>(broker: &'a Broker, remark: &str) -> Result<&'a Timer, Refusal> {
+    let none = || Refusal { code: ResponseCode::SYSTEM_ERROR, remark: remark.to_owned() };
+    broker.delivery.timer().ok_or_else(none)
 }
 
 #[derive(Debug, Serialize)]

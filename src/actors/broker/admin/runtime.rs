@@ -7,8 +7,11 @@ use super::{
     ask::extent,
 };
 use crate::{
-    actors::{broker::Broker, remoting::Request, statistics::Rates},
-    protocol::{kv::KvTable, topic::SCHEDULE},
+    actors::{broker::Broker, delivery::Timer, remoting::Request, statistics::Rates},
+    protocol::{
+        kv::KvTable,
+        topic::{SCHEDULE, TIMER_WHEEL},
+    },
 };
 
 /// Sends by how long they took to store, none of them measured.
@@ -18,7 +21,7 @@ const NO_TIMES: &str = "[<=0ms]:0 [0~10ms]:0 [10~50ms]:0 [50~100ms]:0 [100~200ms
 const VERSION: &str = "V5_4_0";
 
 /// What RocketMQ's pools and meters would show; here requests wait in mailboxes, whose delays are not measured.
-const AT_REST: [(&str, &str); 32] = [
+const AT_REST: [(&str, &str); 29] = [
     ("EndTransactionQueueSize", "0"),
     ("EndTransactionThreadPoolQueueCapacity", "100000"),
     ("ackThreadPoolQueueCapacity", "100000"),
@@ -45,11 +48,8 @@ const AT_REST: [(&str, &str); 32] = [
     ("putMessageEntireTimeMax", "0"),
     ("remainTransientStoreBufferNumbs", "2147483647"),
     ("startAcceptSendRequestTimeStamp", "0"),
-    ("timerCongestNum", "0"),
     ("timerDequeueTps", "0.0"),
     ("timerEnqueueTps", "0.0"),
-    ("timerOffsetBehind", "0"),
-    ("timerReadBehind", "0"),
     ("brokerActive", "true"),
 ];
 
@@ -67,7 +67,14 @@ pub(super) fn info(broker: &Broker, _request: &Request) -> Answered {
             put(&format!("scheduleMessageOffset_{level}"), &format!("{next},{max}"));
         }
     }
-    let up = u64::try_from(broker.clock.now() - broker.started).unwrap_or(0);
+    let now = broker.clock.now();
+    let timer = broker.delivery.timer();
+    let (_, timer_end) = extent(broker, TIMER_WHEEL, 0);
+    let (in_wheel, late) = timer.map_or((timer_end, 0), |timer| (timer.next().0, timer.late_by(now)));
+    put("timerReadBehind", &(late / 1000));
+    put("timerOffsetBehind", &(timer_end - in_wheel).max(0));
+    put("timerCongestNum", &timer.map_or(0, Timer::waiting));
+    let up = u64::try_from(now - broker.started).unwrap_or(0);
     put("bootTimestamp", &broker.started);
     put("brokerVersionDesc", &VERSION);
     put("runtime", &uptime(Duration::from_millis(up)));

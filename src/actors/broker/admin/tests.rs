@@ -51,6 +51,7 @@ impl Stand {
             hot: here.clone(),
             flush: here.clone(),
             background: here.clone(),
+            delivery: here.clone(),
             control: here.clone(),
         };
         let threads = BrokerThreads { store, connections: vec![here.clone()] };

@@ -110,10 +110,8 @@ fn not_served(wishes: &Wishes, is_inner_batch: bool, is_batch: bool) -> Option<&
         Some(
             "the message is illegal: an inner batch needs a topic with queue.type=BatchCQ, which is not served",
         )
-    } else if is_batch && (wishes.is_levelled || wishes.is_half) {
+    } else if is_batch && (wishes.is_levelled || wishes.is_timed || wishes.is_half) {
         Some("the message is illegal: a batch has neither a delay nor a transaction")
-    } else if wishes.is_timed && !wishes.is_levelled {
-        Some("messages for a time are not served by this version of CastMQ: use a delay level")
     } else {
         None
     }

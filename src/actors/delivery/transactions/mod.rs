@@ -17,7 +17,7 @@ use self::{
     ops::{OpWriter, OpsMessage},
     table::{Standing, Table},
 };
-use super::{SHUTDOWN, redirect};
+use super::{SHUTDOWN, later::Later, redirect};
 use crate::{
     actors::{
         broker::{Identity, Live},
@@ -56,7 +56,7 @@ struct Shared {
     groups: Groups,
     config: Arc<Live<BrokerConfig>>,
     identity: Identity,
-    levels: usize,
+    later: Later,
 }
 
 /// What the transactions need of the broker.
@@ -80,7 +80,7 @@ pub(super) fn grow(
     branch: &Branch,
     threads: &StoreThreads,
     parts: &Parts<'_>,
-    levels: usize,
+    later: Later,
 ) -> Result<Transactions, StoreError> {
     let offset = |topic| parts.groups.offset(GROUP, topic, 0);
     let shared = Arc::new(Shared {
@@ -91,10 +91,10 @@ pub(super) fn grow(
         groups: parts.groups.clone(),
         config: parts.config.clone(),
         identity: parts.identity.clone(),
-        levels,
+        later,
     });
     let own = shared.clone();
-    let spec = |name: &str| Spec::new(name, &threads.control).shutdown(SHUTDOWN);
+    let spec = |name: &str| Spec::new(name, &threads.delivery).shutdown(SHUTDOWN);
     let ops =
         branch.child(spec("transaction-ops"), move || Ok(OpWriter { shared: own.clone(), stopping: false }));
     let own = shared.clone();
@@ -134,7 +134,13 @@ impl Transactions {
             self.shared.table.reopen(origin);
             return then(refusal(ResponseCode::SYSTEM_ERROR, "the half message names no topic"));
         };
-        let fields = redirect::by_delay_level(fields, self.shared.levels);
+        let fields = match self.shared.later.place(fields, now) {
+            Ok(fields) => fields,
+            Err(refusal) => {
+                self.shared.table.reopen(origin);
+                return then(Err(refusal));
+            }
+        };
         let own = self.clone();
         let ack = Acknowledgement::inner(move |outcome| match outcome {
             Ok(_) => {
