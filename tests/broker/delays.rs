@@ -10,7 +10,7 @@ use castmq::{
     },
 };
 
-use crate::harness::{Running, pull, pulled};
+use crate::harness::{Running, copied, pull, pulled};
 
 /// What is late by more than this was not woken in time, even on a busy machine.
 const TOO_LATE: Duration = Duration::from_millis(700);
@@ -99,6 +99,29 @@ fn what_waits_survives_a_restart_and_comes_once() {
     let answer = client.ask(RequestCode::GET_ALL_DELAY_OFFSET, &(), b"");
     let told: DelayOffsets = castmq::protocol::json::from_slice(&answer.body).unwrap();
     assert_eq!(told.offset_table[&1], 2);
+}
+
+#[test]
+fn what_a_level_has_delivered_does_not_come_again_after_a_kill() {
+    let (dir, killed) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let levels = |config: &mut castmq::config::BrokerConfig| {
+        config.message_delay_level = "0s 1s".parse().unwrap();
+    };
+    let broker = Running::start_with(dir.path(), levels);
+    let mut client = broker.connect();
+    client.create_topic("T", 2);
+    for number in 0..600 {
+        client.send_with("T", number % 2, b"x", "DELAY=1;").unwrap();
+    }
+    client.send_with("T", 0, b"later", "DELAY=2;").unwrap();
+    let delivered = [0, 1].map(|queue| client.drain("T", queue, 300).len());
+    assert_eq!(delivered, [300, 300], "of which nothing is saved yet");
+    copied(dir.path(), killed.path());
+    let broker = Running::start_with(killed.path(), levels);
+    let mut client = broker.connect();
+    assert_eq!(client.wait_for("T", 0, 300)[0].body, b"later");
+    std::thread::sleep(Duration::from_millis(200));
+    assert_eq!([client.drain("T", 0, 301).len(), client.drain("T", 1, 300).len()], [301, 300]);
 }
 
 #[cfg(feature = "chaos")]

@@ -203,6 +203,56 @@ fn who_never_knows_is_asked_so_often_and_then_the_message_is_put_away() {
 }
 
 #[test]
+fn fifteen_questions_half_a_minute_apart_and_then_the_message_is_put_away() {
+    const FACTOR: u32 = 200;
+    let dir = tempfile::tempdir().unwrap();
+    let broker = Running::start_at(dir.path(), FACTOR, |config| {
+        config.server_channel_max_idle_time_seconds = castmq::config::Seconds(10_000_000);
+    });
+    let mut client = broker.connect();
+    client.create_topic("T", 2);
+    client.heartbeat("c", "p", "unused");
+    let properties = "TRAN_MSG=true;PGROUP=p;UNIQ_KEY=U;";
+    let born = broker.broker.clock.now();
+    let request = SendMessageRequest { born_timestamp: born, ..message("T", 1, properties) };
+    receipt(&client.ask(RequestCode::SEND_MESSAGE_V2, &request.compact(), b"x")).unwrap();
+    let mut times = Vec::new();
+    for _ in 0..15 {
+        asked(&client.read().unwrap());
+        times.push(broker.broker.clock.now() - born);
+        // Who is not heard of for two minutes is given up.
+        client.heartbeat("c", "p", "unused");
+    }
+    assert!(times[0] >= 6_000, "not before it is six seconds old");
+    let apart: Vec<_> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    // What one question is late by, the next one may seem early.
+    assert!(times[14] - times[0] >= 14 * 30_000 - 5_000, "{apart:?}");
+    let mut other = broker.connect();
+    let away = other.drain("TRANS_CHECK_MAX_TIME_TOPIC", 0, 1);
+    assert_eq!((away.len(), away[0].property("TRANSACTION_CHECK_TIMES")), (1, Some("15")));
+    assert_eq!(away[0].property("REAL_TOPIC"), Some("T"));
+    assert!(other.drain("T", 1, 0).is_empty());
+}
+
+#[test]
+fn what_was_put_away_is_not_put_away_again_after_a_kill() {
+    let (dir, killed) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let once = |config: &mut BrokerConfig| {
+        quick(config);
+        config.transaction_check_max = 1;
+    };
+    let (_broker, mut client) = started(dir.path(), once);
+    send_half(&mut client, b"x", "");
+    asked(&client.read().unwrap());
+    std::thread::sleep(Duration::from_millis(400));
+    assert_eq!(client.drain("TRANS_CHECK_MAX_TIME_TOPIC", 0, 1).len(), 1);
+    copied(dir.path(), killed.path());
+    let (_broker, mut client) = started(killed.path(), once);
+    std::thread::sleep(Duration::from_millis(500));
+    assert_eq!(client.drain("TRANS_CHECK_MAX_TIME_TOPIC", 0, 1).len(), 1);
+}
+
+#[test]
 fn an_immune_half_is_left_alone_and_holds_up_nobody() {
     let dir = tempfile::tempdir().unwrap();
     let (_broker, mut client) = started(dir.path(), quick);

@@ -143,6 +143,7 @@ fn with(fields: &[(&str, &str)]) -> Fields {
 
 fn delays(caller: &mut Caller, _round: usize) {
     caller.send(&message("Later", 0, "DELAY=1;"), b"later");
+    caller.send(&message("Later", 0, "TIMER_DELAY_MS=700;"), b"at a time of its own");
 }
 
 /// One that is committed, one that its producer leaves open.

@@ -109,7 +109,7 @@ fn congested(each: u32, waiting: impl FnOnce() -> i64) -> bool {
         return false;
     }
     let (each, waiting) = (i64::from(each), waiting());
-    waiting > each && (waiting >= 2 * each || fastrand::i64(..each) < waiting - each)
+    waiting > each && (waiting >= 2 * each || fastrand::i64(0..each) < waiting - each)
 }
 
 fn flow_control(each: u32) -> Refusal {

@@ -17,6 +17,11 @@ pub(super) fn name(source: i64) -> i64 {
     !source
 }
 
+/// Where the record is that a message was made from, by what it says of it, which is negative.
+pub(super) fn source(name: i64) -> i64 {
+    !name
+}
+
 /// Calls `see` with the records from which messages were made that lie in the log from `from` on.
 pub(super) fn sources(
     store: &Arc<Store>,
@@ -28,10 +33,10 @@ pub(super) fn sources(
         let scanned = scanned?;
         let Ok(view) = RecordView::parse(&scanned.bytes) else { break };
         if view.prepared_transaction_offset < 0
-            && let Some(source) = store.record_at(PhysicalOffset(!view.prepared_transaction_offset))
-            && let Ok(source) = RecordView::parse(&source)
+            && let Some(record) = store.record_at(PhysicalOffset(source(view.prepared_transaction_offset)))
+            && let Ok(made_from) = RecordView::parse(&record)
         {
-            see(&source);
+            see(&made_from);
         }
     }
     Ok(())

@@ -168,15 +168,21 @@ impl Progress {
                     "the queue of the level has no such offset"
                 );
             }
-            Arc::new(Level(Mutex::new(Position { next, ..Position::default() })))
+            let told_from = PhysicalOffset(file.delivered_from.unwrap_or(0));
+            Arc::new(Level(Mutex::new(Position { next, told_from, ..Position::default() })))
         };
-        Ok(Self {
+        let progress = Self {
             levels: (0..).take(levels).map(level).collect(),
             delivered_from: file.delivered_from.map(PhysicalOffset),
             version: Mutex::new(file.data_version),
             counted: AtomicU64::new(0),
             store: store.clone(),
-        })
+        };
+        if progress.delivered_from.is_none() {
+            // From here on a crash leaves something to go on from.
+            progress.save(now)?;
+        }
+        Ok(progress)
     }
 
     /// Level 1 first.

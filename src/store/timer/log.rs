@@ -150,8 +150,7 @@ impl TimerLog {
         }
     }
 
-    /// Goes through the units from `from` on, or from the beginning of its file where it is no place of a unit,
-    /// and ends the log behind the last one that `is_good` takes.
+    /// Goes through the units from `from` on, or from the beginning of its file where no unit ends there, and ends the log behind the last one that `is_good` takes.
     pub(super) fn recover(
         &mut self,
         from: i64,
@@ -159,7 +158,11 @@ impl TimerLog {
     ) -> Result<(), StoreError> {
         let found = self.file(from).or(self.files.front()).map(|(base, _)| *base);
         let Some(base) = found else { return Ok(()) };
-        let is_place = from >= base && (from - base) % UNIT_SIZE as i64 == 0;
+        let before = from - UNIT_SIZE as i64;
+        let is_place = from == base
+            || (from > base
+                && (from - base) % UNIT_SIZE as i64 == 0
+                && TimerUnit::decode(&self.bytes(before, UNIT_SIZE)?).is_some());
         let mut at = if is_place { from } else { base };
         'files: while self.file(at).is_some() {
             let bytes = self.bytes(at, BLOCK)?;
@@ -189,9 +192,10 @@ impl TimerLog {
 
     /// Nothing lies behind `end`.
     fn cut(&mut self, end: i64) -> Result<(), StoreError> {
-        while let Some((base, _)) = self.files.pop_back_if(|(base, _)| *base > end) {
-            let path = self.dir.join(file_name(base));
+        while let Some((base, _)) = self.files.back().filter(|(base, _)| *base > end) {
+            let path = self.dir.join(file_name(*base));
             self.disk.remove(&path).map_err(StoreError::io("remove", &path))?;
+            self.files.pop_back();
         }
         if let Some((base, file)) = self.files.back() {
             let path = self.dir.join(file_name(*base));

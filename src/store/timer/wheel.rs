@@ -18,6 +18,8 @@ pub(super) const SLOTS: i64 = 7 * 86_400 * 2;
 const SLOT_SIZE: usize = 32;
 /// Slots that one read takes.
 const BLOCK: usize = 32_768;
+/// A page of slots that were never used.
+static PAGE: [u8; 4096] = [0; 4096];
 
 /// One slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,14 +64,19 @@ impl Wheel {
     /// Looks through the file, and marks the slots from `from` on.
     pub(super) fn load(&mut self, from: i64) -> Result<Vec<Slot>, StoreError> {
         let mut slots = Vec::new();
+        if self.is_new {
+            return Ok(slots);
+        }
         let mut bytes = vec![0; BLOCK * SLOT_SIZE];
         for first in (0..SLOTS as usize).step_by(BLOCK) {
             let len = BLOCK.min(SLOTS as usize - first) * SLOT_SIZE;
             let block = bytes.get_mut(..len).unwrap_or_default();
             let read = self.file.read_exact_at(block, (first * SLOT_SIZE) as u64);
             read.map_err(StoreError::io("read", &self.path))?;
-            let (chunks, _) = block.as_chunks::<SLOT_SIZE>();
-            let found = chunks.iter().filter_map(|slot| self.decode(slot));
+            // Most of it was never written.
+            let pages = block.chunks(PAGE.len()).filter(|page| PAGE.get(..page.len()) != Some(*page));
+            let found = pages.flat_map(|page| page.as_chunks::<SLOT_SIZE>().0);
+            let found = found.filter_map(|slot| self.decode(slot));
             slots.extend(found.filter(|slot| slot.time >= from && slot.time > 0 && slot.last >= 0));
         }
         slots.iter().for_each(|slot| self.mark(slot.time, true));

@@ -39,10 +39,8 @@ crate::messages! {
     pub(super) enum TimerMessage {
         /// See whether something is due.
         Look,
-        /// Ask the queue again.
-        Read,
-        /// Its queue has these.
-        Waiting(Found),
+        /// Its queue has these; nothing when it has to be asked again.
+        Waiting(Option<Found>),
         /// The wave is stored, or what is not is to be told again.
         Settled,
     }
@@ -82,13 +80,11 @@ impl TimerActor {
         }
         let pause = cx.clock().sleep(AFTER_FAILURE);
         cx.spawn(async move {
-            match found.await {
-                Ok(found) => TimerMessage::Waiting(found),
-                Err(_) => {
-                    pause.await;
-                    TimerMessage::Read
-                }
+            let found = found.await.ok();
+            if found.is_none() {
+                pause.await;
             }
+            TimerMessage::Waiting(found)
         });
     }
 
@@ -300,13 +296,12 @@ impl Behaviour for TimerActor {
                 self.look(cx);
             }
             TimerMessage::Settled => self.look(cx),
-            TimerMessage::Read => self.read(cx),
             TimerMessage::Waiting(found) => {
-                match self.take_in(&found, cx.clock().now()) {
+                match found.map_or(Ok(()), |found| self.take_in(&found, cx.clock().now())) {
                     Ok(()) => self.read(cx),
                     Err(error) => {
                         tracing::error!(%error, "the timer wheel takes nothing in");
-                        cx.after(AFTER_FAILURE, TimerMessage::Read);
+                        cx.after(AFTER_FAILURE, TimerMessage::Waiting(None));
                     }
                 }
                 self.look(cx);

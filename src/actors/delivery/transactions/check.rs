@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     actors::{
+        delivery::named,
         remoting::request,
         store::{Acknowledgement, Placed, queue::QueueMessage},
         supervision::{Behaviour, Cx, Millis, Readiness},
@@ -136,8 +137,12 @@ impl Checker {
         let topic = TopicConfig::new(TRANS_CHECK_MAX_TIME, 1, Perm::READ_WRITE);
         let topic = self.shared.topics.ensure(topic);
         tracing::warn!(half = half.queue_offset, group = half.group(), "a transaction is given up");
-        let fields =
-            RecordFields { topic: topic.topic_name.clone().into(), queue_id: 0, ..half.fields.clone() };
+        let fields = RecordFields {
+            topic: topic.topic_name.clone().into(),
+            queue_id: 0,
+            prepared_transaction_offset: named::name(half.physical_offset),
+            ..half.fields.clone()
+        };
         let (shared, own) = (self.shared.clone(), cx.address());
         let ack = Acknowledgement::inner(move |outcome| {
             match outcome {

@@ -5,10 +5,11 @@ use super::{
     table::{Origin, Table},
 };
 use crate::{
+    actors::delivery::named,
     protocol::{
         record::RecordView,
         sys_flag::TransactionType,
-        topic::{TRANS_HALF, TRANS_OP_HALF},
+        topic::{TRANS_CHECK_MAX_TIME, TRANS_HALF, TRANS_OP_HALF},
     },
     store::{
         PhysicalOffset, QueueOffset, Store, StoreError,
@@ -56,7 +57,7 @@ pub(super) fn load(
     // These are said already.
     table.take_unsaid();
     if store.recovery().was_abnormal {
-        committed_since(store, oldest, &table)?;
+        ended_since(store, oldest, &table)?;
     }
     Ok(table)
 }
@@ -94,8 +95,8 @@ fn halves_named(store: &Store, unit: &Unit) -> Vec<i64> {
     text.split(',').filter_map(|number| number.trim().parse().ok()).collect()
 }
 
-/// After a crash: the log tells which transactions were committed though no op message says so.
-fn committed_since(store: &Store, oldest: Option<PhysicalOffset>, table: &Table) -> Result<(), StoreError> {
+/// After a crash: the log tells which transactions were committed, or given up, though no op message says so.
+fn ended_since(store: &Store, oldest: Option<PhysicalOffset>, table: &Table) -> Result<(), StoreError> {
     let Some(from) = oldest else { return Ok(()) };
     for scanned in store.log().scan(from, store.log().max_offset()) {
         let scanned = scanned?;
@@ -103,8 +104,13 @@ fn committed_since(store: &Store, oldest: Option<PhysicalOffset>, table: &Table)
         // One that a consumer has handed back names no half any more.
         let is_end = view.sys_flag.transaction() == TransactionType::Commit
             && (view.prepared_transaction_offset > 0 || view.reconsume_times == 0);
-        if is_end && let Some(half) = Half::at(store, view.prepared_transaction_offset) {
-            table.committed_before(half.origin, half.queue_offset);
+        let half = match view.prepared_transaction_offset {
+            given_up @ ..0 if view.topic == TRANS_CHECK_MAX_TIME.as_bytes() => named::source(given_up),
+            half if is_end => half,
+            _ => continue,
+        };
+        if let Some(half) = Half::at(store, half) {
+            table.ended_before(half.origin, half.queue_offset);
         }
     }
     Ok(())

@@ -110,8 +110,8 @@ impl Table {
         state.unsaid.len()
     }
 
-    /// The log shows that it was committed: unless that is known, it is said once more.
-    pub(super) fn committed_before(&self, origin: Origin, half: i64) {
+    /// The log shows that it has ended: unless that is known, it is said once more.
+    pub(super) fn ended_before(&self, origin: Origin, half: i64) {
         if self.begin(origin) == Standing::Open {
             self.ended(origin, half);
         }

@@ -10,6 +10,8 @@ public enum Setup {
     SHORT_LEVELS(1, "autoCreateTopicEnable=true", "messageDelayLevel=1s 1s 1s 1s 1s 1s 10s"),
     /** Producers are asked about half messages after a second, every second. */
     EARLY_CHECKS(1, "autoCreateTopicEnable=true", "transactionTimeOut=1000", "transactionCheckInterval=1000"),
+    /** Messages of up to three days ahead, as in RocketMQ by default, which can be taken back. */
+    TIMERS(1, "autoCreateTopicEnable=true", "timerMaxDelaySec=259200", "recallMessageEnable=true"),
     TWO_NAMESERVERS(2, "autoCreateTopicEnable=true"),
     /** The store changes hands: small files, and what is pending comes soon. CastMQ has it first. */
     EXCHANGE(1, "mappedFileSizeCommitLog=1048576", "mappedFileSizeConsumeQueue=20000", "messageDelayLevel=1s 6s 2h",
