@@ -159,9 +159,19 @@ impl Drop for Checked {
 
 #[test]
 fn promises_are_kept_once_over_kill_9() {
-    let (rounds, seed) = (rounds().div_ceil(2), seed());
-    println!("{rounds} rounds, CASTMQ_SEED={seed}");
+    let (mut left, seed) = (rounds().div_ceil(2), seed());
+    println!("{left} rounds, CASTMQ_SEED={seed}");
     let mut random = fastrand::Rng::with_seed(seed);
+    // A store lives for some rounds, so that it can be read back.
+    while left > 0 {
+        let rounds = left.min(20);
+        live(rounds, &mut random);
+        left -= rounds;
+    }
+}
+
+/// One store, killed so often, and what became of its promises.
+fn live(rounds: usize, random: &mut fastrand::Rng) {
     let dir = tempfile::tempdir().unwrap();
     // What is saved of the progress lags far behind what is delivered.
     let config = "mappedFileSizeCommitLog=1048576\nmaxHashSlotNum=1000\nmaxIndexNum=4000\nmessageDelayLevel=1s\n\
