@@ -62,7 +62,7 @@ fn send(client: &mut Connection, queue: i32, body: &str, properties: &str) -> Op
         born_timestamp: now(),
         ..message(TOPIC, queue, &format!("UNIQ_KEY={body};{properties}"))
     };
-    let answer = client.try_ask(RequestCode::SEND_MESSAGE_V2, &request.compact(), body.as_bytes()).ok()?;
+    let answer = client.try_ask(RequestCode::SEND_MESSAGE_V2, Fields::of(&request.compact()), body.as_bytes()).ok()?;
     castmq::testing::receipt(&answer).ok()
 }
 
