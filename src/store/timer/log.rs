@@ -11,10 +11,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::unit::{TimerUnit, UNIT_SIZE};
+use crate::protocol::record::MAGIC_BLANK;
 use crate::store::disk::Disk;
 use crate::store::error::StoreError;
 use crate::store::file_sequence::{file_name, list_bases};
-use crate::store::scan::MAGIC_BLANK;
 use crate::store::watermarks::PhysicalOffset;
 
 /// Bytes that a file keeps for the mark of its end.
@@ -178,7 +178,7 @@ impl TimerLog {
                 continue;
             }
             let magic = bytes.get(passed + 12..passed + 16).and_then(|magic| magic.try_into().ok());
-            if magic.map(i32::from_be_bytes) != Some(MAGIC_BLANK) {
+            if magic.map(u32::from_be_bytes) != Some(MAGIC_BLANK) {
                 break;
             }
             let next = at - at % self.file_size + self.file_size;
