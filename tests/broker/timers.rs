@@ -333,7 +333,7 @@ mod crashes {
     use castmq::{actors::supervision::chaos::Fault, config::FlushDiskType};
 
     use super::*;
-    use crate::crashes::{panics, strike};
+    use crate::crashes::panics;
 
     /// Crashes an actor while messages come, are taken back and are due: each one that was not is delivered once, and
     /// none before its time.
@@ -375,7 +375,7 @@ mod crashes {
                         std::thread::sleep(Duration::from_millis(2));
                     }
                 });
-                strike(&broker, victim, fault);
+                broker.strike(victim, fault);
                 struck.store(true, Ordering::Relaxed);
             });
         }

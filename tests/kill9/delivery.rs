@@ -13,9 +13,7 @@ use castmq::protocol::message_id::OffsetMessageId;
 use castmq::protocol::record::{RecordView, records};
 use castmq::protocol::requests::pull::PullMessageResponse;
 use castmq::protocol::requests::send::{RecallMessageRequest, SendMessageRequest, SendMessageResponse};
-use castmq::protocol::requests::transaction::{
-    CheckTransactionStateRequest, EndTransactionRequest, Outcome,
-};
+use castmq::protocol::requests::transaction::{CheckTransactionStateRequest, EndTransactionRequest, Outcome};
 use castmq::testing::{Connection, message, pull};
 
 use crate::{Broker, QUEUES, TOPIC, rounds, seed};
@@ -62,7 +60,8 @@ fn send(client: &mut Connection, queue: i32, body: &str, properties: &str) -> Op
         born_timestamp: now(),
         ..message(TOPIC, queue, &format!("UNIQ_KEY={body};{properties}"))
     };
-    let answer = client.try_ask(RequestCode::SEND_MESSAGE_V2, Fields::of(&request.compact()), body.as_bytes()).ok()?;
+    let answer =
+        client.try_ask(RequestCode::SEND_MESSAGE_V2, Fields::of(&request.compact()), body.as_bytes()).ok()?;
     castmq::testing::receipt(&answer).ok()
 }
 
@@ -94,7 +93,8 @@ fn produce(address: SocketAddr, name: &str, seed: u64, promises: &Mutex<Promises
                     topic: TOPIC.into(),
                     recall_handle: handle,
                 };
-                let Some(answer) = ask(&mut client, RequestCode::RECALL_MESSAGE, &request, b"") else {
+                let Ok(answer) = client.try_ask(RequestCode::RECALL_MESSAGE, Fields::of(&request), b"")
+                else {
                     return;
                 };
                 if answer.header.response_code() == ResponseCode::SUCCESS {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use castmq::protocol::codes::{RequestCode, ResponseCode};
 use castmq::protocol::record::records;
-use castmq::protocol::requests::pull::{PullMessageRequest, PullMessageResponse};
+use castmq::protocol::requests::pull::PullMessageResponse;
 use castmq::testing::{Connection, message, pull};
 
 use crate::{Broker, QUEUES, TOPIC};
@@ -50,13 +50,7 @@ fn lateness(address: SocketAddr, queue: i32, count: usize) -> (Vec<i64>, Vec<i64
     let (mut client, mut offset) = (Connection::open(address).unwrap(), 0);
     let (mut stored, mut seen) = (Vec::new(), Vec::new());
     while seen.len() < count {
-        let request = PullMessageRequest {
-            sys_flag: PullFlags(PullFlags::SUBSCRIPTION | PullFlags::SUSPEND),
-            suspend_timeout_millis: 8_000,
-            ..pull(queue, offset)
-        };
-        let answer =
-            client.tell(RequestCode::PULL_MESSAGE, &request, b"").and_then(|_| client.read()).unwrap();
+        let answer = client.ask(RequestCode::PULL_MESSAGE, &pull(TOPIC, queue, offset, "*", 8_000), b"");
         let came = now();
         for record in records(&answer.body) {
             let record = record.unwrap();

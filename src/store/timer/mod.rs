@@ -27,11 +27,11 @@ use self::{
     wheel::{SLOTS, Slot, Wheel},
 };
 use super::disk::Disk;
-use crate::protocol::message::string_hash;
 use super::error::StoreError;
 use super::scan::{Found, Verify, examine};
 use super::store::Store;
 use super::watermarks::{PhysicalOffset, QueueOffset};
+use crate::protocol::message::string_hash;
 use crate::protocol::topic::TIMER_WHEEL;
 
 /// Slots that the wheel does not look ahead, so that it never meets its own tail.
