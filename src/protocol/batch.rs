@@ -7,15 +7,15 @@ use super::properties::MAX_LEN as MAX_PROPERTIES;
 /// Bytes of an item besides body and properties: five integers and the length of the properties.
 const FIXED: usize = 5 * 4 + 2;
 
-/// One message of a batch.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub struct BatchMessage {
+/// One message of a batch, in the bytes of the batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct BatchMessage<'a> {
     /// The application's flag.
     pub flag: i32,
     /// Body.
-    pub body: Bytes,
+    pub body: &'a [u8],
     /// Property text.
-    pub properties: Bytes,
+    pub properties: &'a [u8],
 }
 
 /// Why a batch body cannot be read or made.
@@ -43,18 +43,18 @@ pub enum BatchError {
 
 /// The messages of a batch body, as slices of it; ends after the first error.
 #[derive(Clone, Debug)]
-pub struct BatchMessages {
-    rest: Bytes,
+pub struct BatchMessages<'a> {
+    rest: &'a [u8],
     index: usize,
 }
 
 /// Reads a batch body.
-pub fn messages(body: Bytes) -> BatchMessages {
+pub fn messages(body: &[u8]) -> BatchMessages<'_> {
     BatchMessages { rest: body, index: 0 }
 }
 
-impl Iterator for BatchMessages {
-    type Item = Result<BatchMessage, BatchError>;
+impl<'a> Iterator for BatchMessages<'a> {
+    type Item = Result<BatchMessage<'a>, BatchError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.rest.is_empty() {
@@ -63,14 +63,14 @@ impl Iterator for BatchMessages {
         let message = take_message(&mut self.rest).ok_or(BatchError::Malformed { index: self.index });
         self.index += 1;
         if message.is_err() {
-            self.rest.clear();
+            self.rest = &[];
         }
         Some(message)
     }
 }
 
-fn take_message(rest: &mut Bytes) -> Option<BatchMessage> {
-    let size = usize::try_from(peek_i32(rest)?).ok()?;
+fn take_message<'a>(rest: &mut &'a [u8]) -> Option<BatchMessage<'a>> {
+    let size = usize::try_from(i32::from_be_bytes(*rest.first_chunk()?)).ok()?;
     if size < FIXED {
         return None;
     }
@@ -84,12 +84,10 @@ fn take_message(rest: &mut Bytes) -> Option<BatchMessage> {
     (item.len() == properties_len).then_some(BatchMessage { flag, body, properties: item })
 }
 
-fn peek_i32(bytes: &[u8]) -> Option<i32> {
-    bytes.first_chunk().map(|first| i32::from_be_bytes(*first))
-}
-
-fn split(bytes: &mut Bytes, len: usize) -> Option<Bytes> {
-    (len <= bytes.len()).then(|| bytes.split_to(len))
+fn split<'a>(bytes: &mut &'a [u8], len: usize) -> Option<&'a [u8]> {
+    let (taken, behind) = bytes.split_at_checked(len)?;
+    *bytes = behind;
+    Some(taken)
 }
 
 /// A batch body under construction.
@@ -162,7 +160,7 @@ mod tests {
         batch.push(0, b"b", b"").unwrap();
         let mut bytes = batch.finish().to_vec();
         bytes[23 + 19] = 2;
-        let read: Vec<_> = messages(bytes.into()).collect();
+        let read: Vec<_> = messages(&bytes).collect();
         assert!(read[0].is_ok());
         assert_eq!(read[1], Err(BatchError::Malformed { index: 1 }));
         assert_eq!(read.len(), 2);
@@ -175,20 +173,21 @@ mod tests {
             for (flag, body, properties) in &items {
                 batch.push(*flag, body, properties).unwrap();
             }
-            let read: Vec<_> = messages(batch.finish()).collect::<Result<_, _>>().unwrap();
+            let batch = batch.finish();
+            let read: Vec<_> = messages(&batch).collect::<Result<_, _>>().unwrap();
             prop_assert_eq!(read.len(), items.len());
             for (read, (flag, body, properties)) in read.iter().zip(&items) {
-                prop_assert_eq!(&read.flag, flag);
-                prop_assert_eq!(&read.body, body);
-                prop_assert_eq!(&read.properties, properties);
+                prop_assert_eq!(read.flag, *flag);
+                prop_assert_eq!(read.body, body);
+                prop_assert_eq!(read.properties, properties);
             }
         }
 
         #[test]
         fn arbitrary_bytes_never_panic(bytes: Vec<u8>, sizes: Vec<u8>) {
-            let _ = messages(bytes.into()).count();
+            let _ = messages(&bytes).count();
             let near: Vec<u8> = sizes.iter().flat_map(|&size| [0, 0, 0, size % 40]).collect();
-            let _ = messages(near.into()).count();
+            let _ = messages(&near).count();
         }
     }
 }

@@ -1,11 +1,9 @@
 //! Message ids: where a message lies, and what its sender calls it (fact sheet: remoting 3.4).
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU16, Ordering};
-
-const HEX: &[u8; 16] = b"0123456789ABCDEF";
 
 /// Length of an id in characters: with an IPv4 address, with an IPv6 address.
 pub const ID_LENGTHS: [usize; 2] = [32, 56];
@@ -69,13 +67,13 @@ fn nibble(digit: u8) -> Result<u8, MessageIdError> {
 
 /// The ids of a batch, joined by commas.
 pub fn batch_id(host: SocketAddr, offsets: impl IntoIterator<Item = i64>) -> String {
-    let mut ids = String::new();
+    let offsets = offsets.into_iter();
+    let mut ids = String::with_capacity(offsets.size_hint().1.unwrap_or(1) * (ID_LENGTHS[0] + 1));
     for offset in offsets {
         if !ids.is_empty() {
             ids.push(',');
         }
-        // Writing to a string cannot fail.
-        let _ = write!(ids, "{}", OffsetMessageId { host, offset });
+        ids.push_str(OffsetMessageId { host, offset }.text().as_str());
     }
     ids
 }
@@ -100,7 +98,7 @@ impl IdText {
     fn push_bytes(&mut self, bytes: &[u8]) {
         let free = self.digits.get_mut(self.len..).unwrap_or_default();
         for (pair, byte) in free.chunks_exact_mut(2).zip(bytes) {
-            let digit = |nibble: u8| HEX.get(usize::from(nibble)).copied().unwrap_or_default();
+            let digit = |nibble: u8| nibble + if nibble < 10 { b'0' } else { b'A' - 10 };
             pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 0xF)]);
             self.len += 2;
         }

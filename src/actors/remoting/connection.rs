@@ -4,6 +4,7 @@ use std::{future::poll_fn, io, net::SocketAddr, pin::pin, sync::Arc, task::Poll}
 
 use bytes::{BufMut, BytesMut};
 use tokio::{
+    io::AsyncReadExt,
     net::{
         TcpStream,
         tcp::{OwnedReadHalf, OwnedWriteHalf},
@@ -122,7 +123,7 @@ impl<S: Service> Drop for Connection<S> {
 
 /// Reads, decodes and serves until the other side closes.
 pub(super) async fn serve<S: Service>(
-    read: OwnedReadHalf,
+    mut read: OwnedReadHalf,
     service: &S,
     peer: &Arc<Peer>,
     clock: &Clock,
@@ -137,14 +138,20 @@ pub(super) async fn serve<S: Service>(
         offer = offer.min(share);
         buffer.reserve(offer);
         let room = (buffer.capacity() - buffer.len()).min(share);
-        let count = match read.try_read_buf(&mut (&mut buffer).limit(room)) {
-            Ok(0) => return Ok(()),
-            Ok(count) => count,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+        // Unlike `try_read_buf`, this knows that a read which did not fill its window has emptied the socket.
+        let polled = {
+            let mut window = (&mut buffer).limit(room);
+            let mut reading = pin!(read.read_buf(&mut window));
+            poll_fn(|cx| Poll::Ready(reading.as_mut().poll(cx))).await
+        };
+        let count = match polled {
+            Poll::Ready(Ok(0)) => return Ok(()),
+            Poll::Ready(Ok(count)) => count,
+            Poll::Ready(Err(error)) => return Err(error.into()),
+            Poll::Pending => {
                 peer.is_busy(false);
                 continue;
             }
-            Err(error) => return Err(error.into()),
         };
         let is_filled = count >= room.min(offer);
         peer.is_busy(is_filled);
@@ -240,7 +247,11 @@ pub(super) async fn write_all(
             }
         }
         writable(&write, peer).await?;
-        match unwritten.write(|slices| write.try_write_vectored(slices)) {
+        let written = unwritten.write(|slices| match slices {
+            [one] => write.try_write(one),
+            several => write.try_write_vectored(several),
+        });
+        match written {
             Ok(0) => return Err(io::Error::from(io::ErrorKind::WriteZero).into()),
             Ok(_) => peer.active(clock.now()),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}

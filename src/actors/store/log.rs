@@ -11,9 +11,12 @@ use super::{
 };
 use crate::{
     actors::supervision::{Address, Behaviour, Cx, Millis},
-    protocol::{codes::ResponseCode, record::RecordDraft},
+    protocol::{
+        codes::ResponseCode,
+        record::{BatchDraft, RecordDraft},
+    },
     store::{
-        PhysicalOffset, StoreError,
+        PhysicalOffset, QueueOffset, StoreError,
         commit_log::{Appender, CommitLog},
         queue_table::QueueState,
         tally::Traffic,
@@ -47,15 +50,37 @@ pub(super) struct Entry {
 #[allow(clippy::large_enum_variant)] // One is the rule, and a box would be an allocation for each.
 pub(super) enum Records {
     One(RecordDraft),
-    Many(Vec<RecordDraft>),
+    Many(BatchDraft),
 }
 
 impl Records {
-    fn as_slice(&self) -> &[RecordDraft] {
+    fn size(&self) -> usize {
         match self {
-            Self::One(record) => std::slice::from_ref(record),
-            Self::Many(records) => records,
+            Self::One(record) => record.total_size(),
+            Self::Many(records) => records.sizes().sum(),
         }
+    }
+
+    fn count(&self) -> usize {
+        match self {
+            Self::One(_) => 1,
+            Self::Many(records) => records.sizes().len(),
+        }
+    }
+
+    fn take_queue_offsets(&self) -> bool {
+        match self {
+            Self::One(record) => record.takes_queue_offset(),
+            Self::Many(records) => records.takes_queue_offset(),
+        }
+    }
+
+    fn encode_into(&self, window: &mut [u8], queue: QueueOffset, at: PhysicalOffset, now: Millis) {
+        // The window has their size, so they fit.
+        let _ = match self {
+            Self::One(record) => record.encode_into(window, queue.0, at.0, now),
+            Self::Many(records) => records.encode_into(window, queue.0, at.0, now),
+        };
     }
 }
 
@@ -85,6 +110,9 @@ pub(super) struct SyncFlush {
 
 /// How far ahead of the writer pages are made ready.
 const WARM_AHEAD: usize = 16 << 20;
+/// How much is made ready at a time: little, since new pages cost up to 2 µs a KiB, and whoever shares a core
+/// with the allocator waits for as long.
+const WARM_STEP: usize = 512 << 10;
 
 impl LogWriter {
     fn append(&mut self, queue: &QueueState, entry: Entry, now: Millis) {
@@ -108,30 +136,19 @@ impl LogWriter {
     }
 
     fn place(&mut self, queue: &QueueState, records: &Records, now: Millis) -> Result<Placed, StoreError> {
-        let drafts = records.as_slice();
-        let size = drafts.iter().map(RecordDraft::total_size).sum();
         let first = queue.next_offset();
-        let mut next = first;
-        let at = self.appender.append(size, now, |window, at| {
-            let (mut rest, mut physical) = (window, at);
-            for draft in drafts {
-                let (record, behind) = rest.split_at_mut(draft.total_size());
-                // The window has the size of all drafts together, so this one fits.
-                let _ = draft.encode_into(record, next.0, physical.0, now);
-                next = next.plus(usize::from(draft.takes_queue_offset()));
-                physical = physical.plus(record.len());
-                rest = behind;
-            }
-        })?;
-        queue.set_next_offset(next);
-        queue.stored().add(drafts.len(), size);
-        self.traffic.stored.add(drafts.len(), size);
+        let (count, size) = (records.count(), records.size());
+        let encode = |window: &mut [u8], at| records.encode_into(window, first, at, now);
+        let at = self.appender.append(size, now, encode)?;
+        queue.set_next_offset(if records.take_queue_offsets() { first.plus(count) } else { first });
+        queue.stored().add(count, size);
+        self.traffic.stored.add(count, size);
         if !queue.is_system() {
-            self.traffic.stored_by_users.add(drafts.len(), size);
+            self.traffic.stored_by_users.add(count, size);
         }
         let sizes = match records {
             Records::One(_) => Vec::new(),
-            Records::Many(drafts) => drafts.iter().map(RecordDraft::total_size).collect(),
+            Records::Many(records) => records.sizes().collect(),
         };
         Ok(Placed { queue_offset: first, physical_offset: at, sizes })
     }
@@ -140,7 +157,7 @@ impl LogWriter {
     fn warm_ahead(&mut self) {
         let Some((file, position)) = self.appender.position() else { return };
         let here = file.base().plus(position);
-        if here.plus(WARM_AHEAD / 2) < self.warm {
+        if here.plus(WARM_AHEAD - WARM_STEP) < self.warm {
             return;
         }
         let from = self.warm.max(here);

@@ -189,25 +189,9 @@ impl RecordDraft {
         properties_len: usize,
         appends_crc: bool,
     ) -> Result<Self, RecordError> {
-        if properties_len > MAX_PROPERTIES {
-            return Err(RecordError::PropertiesTooLong { len: properties_len });
-        }
-        if i16::try_from(fields.topic.len()).is_err() {
-            return Err(RecordError::TooLong { len: fields.topic.len() });
-        }
-        fields.sys_flag = fields
-            .sys_flag
-            .set(SysFlag::BORN_HOST_V6, fields.born_host.is_ipv6())
-            .set(SysFlag::STORE_HOST_V6, fields.store_host.is_ipv6());
-        let total_size = FIXED_V1
-            + usize::from(fields.topic.len() > MAX_TOPIC_V1)
-            + V6_EXTRA * (usize::from(fields.born_host.is_ipv6()) + usize::from(fields.store_host.is_ipv6()))
-            + fields.body.len()
-            + fields.topic.len()
-            + properties_len;
-        if i32::try_from(total_size).is_err() {
-            return Err(RecordError::TooLong { len: total_size });
-        }
+        check_topic(&fields)?;
+        let total_size = checked_size(&fields, fields.body.len(), properties_len)?;
+        fields.note_hosts();
         let body_crc = body_crc(&fields.body);
         Ok(Self { fields, total_size, properties_len, body_crc, appends_crc })
     }
@@ -224,7 +208,7 @@ impl RecordDraft {
 
     /// Whether the message takes an offset of its queue: half and rolled back ones are in none.
     pub fn takes_queue_offset(&self) -> bool {
-        matches!(self.fields.sys_flag.transaction(), TransactionType::None | TransactionType::Commit)
+        self.fields.takes_queue_offset()
     }
 
     /// Code of the tags for the consume queue.
@@ -247,47 +231,120 @@ impl RecordDraft {
         let given = out.len();
         let record =
             out.get_mut(..self.total_size).ok_or(RecordError::NoRoom { needed: self.total_size, given })?;
-        let queue_offset = if self.takes_queue_offset() { queue_offset } else { 0 };
-        self.put(&mut &mut *record, queue_offset, physical_offset, store_timestamp);
+        let place = Place { queue_offset, physical_offset, store_timestamp };
+        let Self { fields, total_size, properties_len, body_crc, .. } = self;
+        let own = Own {
+            total_size: *total_size,
+            body_crc: *body_crc,
+            flag: fields.flag,
+            body: &fields.body,
+            properties_len: *properties_len,
+        };
+        let out = &mut &mut *record;
+        fields.put(own, place, out);
+        fields.properties.put(out);
+        if self.appends_crc && fields.properties.needs_end() {
+            out.put_u8(VALUE_END);
+        }
         if self.appends_crc {
             put_crc_property(record);
         }
         Ok(())
     }
+}
 
-    /// The layout, in its order. The lengths were checked when the record was laid out, so that the casts
-    /// lose nothing and `out` has room.
-    fn put(&self, out: &mut impl BufMut, queue_offset: i64, physical_offset: i64, store_timestamp: i64) {
-        let fields = &self.fields;
-        let is_v2 = fields.topic.len() > MAX_TOPIC_V1;
-        out.put_u32(self.total_size as u32);
-        out.put_u32(if is_v2 { MAGIC_V2 } else { MAGIC_V1 });
-        out.put_u32(self.body_crc);
-        out.put_i32(fields.queue_id);
-        out.put_i32(fields.flag);
-        out.put_i64(queue_offset);
-        out.put_i64(physical_offset);
-        out.put_i32(fields.sys_flag.0);
-        out.put_i64(fields.born_timestamp);
-        put_host(out, fields.born_host);
-        out.put_i64(store_timestamp);
-        put_host(out, fields.store_host);
-        out.put_i32(fields.reconsume_times);
-        out.put_i64(fields.prepared_transaction_offset);
-        out.put_u32(fields.body.len() as u32);
-        out.put_slice(&fields.body);
-        if is_v2 {
-            out.put_u16(fields.topic.len() as u16);
-        } else {
-            out.put_u8(fields.topic.len() as u8);
-        }
-        out.put_slice(&fields.topic);
-        out.put_u16(self.properties_len as u16);
-        fields.properties.put(out);
-        if self.appends_crc && fields.properties.needs_end() {
-            out.put_u8(VALUE_END);
-        }
+/// What only the record's place decides.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    pub(super) queue_offset: i64,
+    pub(super) physical_offset: i64,
+    pub(super) store_timestamp: i64,
+}
+
+/// What the records of a batch do not have in common, apart from the property text.
+pub(super) struct Own<'a> {
+    pub(super) total_size: usize,
+    pub(super) body_crc: u32,
+    pub(super) flag: i32,
+    pub(super) body: &'a [u8],
+    pub(super) properties_len: usize,
+}
+
+impl RecordFields {
+    /// Whether the message takes an offset of its queue: half and rolled back ones are in none.
+    pub(super) fn takes_queue_offset(&self) -> bool {
+        matches!(self.sys_flag.transaction(), TransactionType::None | TransactionType::Commit)
     }
+
+    /// Size of the record, bytes.
+    fn total_size(&self, body_len: usize, properties_len: usize) -> usize {
+        FIXED_V1
+            + usize::from(self.topic.len() > MAX_TOPIC_V1)
+            + V6_EXTRA * (usize::from(self.born_host.is_ipv6()) + usize::from(self.store_host.is_ipv6()))
+            + body_len
+            + self.topic.len()
+            + properties_len
+    }
+
+    /// The bits of the system flag that the hosts decide.
+    pub(super) fn note_hosts(&mut self) {
+        self.sys_flag = self
+            .sys_flag
+            .set(SysFlag::BORN_HOST_V6, self.born_host.is_ipv6())
+            .set(SysFlag::STORE_HOST_V6, self.store_host.is_ipv6());
+    }
+
+    /// The layout, in its order, up to the property text. The lengths were checked when the record was laid
+    /// out, so that the casts lose nothing and `out` has room.
+    pub(super) fn put(&self, own: Own<'_>, place: Place, out: &mut impl BufMut) {
+        let is_v2 = self.topic.len() > MAX_TOPIC_V1;
+        out.put_u32(own.total_size as u32);
+        out.put_u32(if is_v2 { MAGIC_V2 } else { MAGIC_V1 });
+        out.put_u32(own.body_crc);
+        out.put_i32(self.queue_id);
+        out.put_i32(own.flag);
+        out.put_i64(if self.takes_queue_offset() { place.queue_offset } else { 0 });
+        out.put_i64(place.physical_offset);
+        out.put_i32(self.sys_flag.0);
+        out.put_i64(self.born_timestamp);
+        put_host(out, self.born_host);
+        out.put_i64(place.store_timestamp);
+        put_host(out, self.store_host);
+        out.put_i32(self.reconsume_times);
+        out.put_i64(self.prepared_transaction_offset);
+        out.put_u32(own.body.len() as u32);
+        out.put_slice(own.body);
+        if is_v2 {
+            out.put_u16(self.topic.len() as u16);
+        } else {
+            out.put_u8(self.topic.len() as u8);
+        }
+        out.put_slice(&self.topic);
+        out.put_u16(own.properties_len as u16);
+    }
+}
+
+pub(super) fn check_topic(fields: &RecordFields) -> Result<(), RecordError> {
+    match i16::try_from(fields.topic.len()) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(RecordError::TooLong { len: fields.topic.len() }),
+    }
+}
+
+/// The record's size, if the format can express it.
+pub(super) fn checked_size(
+    fields: &RecordFields,
+    body_len: usize,
+    properties_len: usize,
+) -> Result<usize, RecordError> {
+    if properties_len > MAX_PROPERTIES {
+        return Err(RecordError::PropertiesTooLong { len: properties_len });
+    }
+    let total_size = fields.total_size(body_len, properties_len);
+    if i32::try_from(total_size).is_err() {
+        return Err(RecordError::TooLong { len: total_size });
+    }
+    Ok(total_size)
 }
 
 fn put_host(out: &mut impl BufMut, host: SocketAddr) {

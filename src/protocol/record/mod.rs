@@ -3,9 +3,11 @@
 //!
 //! [`RecordDraft`] writes it straight into a mapped file, [`RecordView`] reads it in place.
 
+mod batch;
 mod draft;
 mod view;
 
+pub use batch::{BatchDraft, BatchDraftError};
 pub use draft::{PropertyText, RecordDraft, RecordFields};
 pub use view::{LogEntry, RecordView, records};
 

@@ -1,6 +1,7 @@
 //! Rules and round trips of the record layout.
 
 use super::*;
+use crate::protocol::batch::BatchBody;
 use crate::protocol::sys_flag::{SysFlag, TransactionType};
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -71,6 +72,28 @@ fn half_and_rolled_back_messages_have_no_queue_offset() {
         let bytes = encode(&RecordDraft::new(RecordFields { sys_flag, ..fields() }).unwrap());
         assert_eq!(RecordView::parse(&bytes).unwrap().queue_offset, expected);
     }
+}
+
+#[test]
+fn a_batch_becomes_the_records_that_its_messages_would_become_alone() {
+    let messages = [(1, &b"one"[..], &b"a\x011\x02"[..]), (2, b"", b""), (3, b"three", b"b\x012")];
+    let mut batch = BatchBody::new();
+    messages.iter().for_each(|(flag, body, text)| batch.push(*flag, body, text).unwrap());
+    let draft = BatchDraft::new(RecordFields { body: batch.finish(), ..fields() }).unwrap();
+    let mut together = vec![0xEE; draft.sizes().sum()];
+    draft.encode_into(&mut together, 5, 1000, 0x456).unwrap();
+
+    let mut alone = Vec::new();
+    for (nth, (flag, body, text)) in (5..).zip(messages) {
+        let (body, properties) = (Bytes::from_static(body), Bytes::from_static(text).into());
+        let record = RecordDraft::new(RecordFields { flag, body, properties, ..fields() }).unwrap();
+        let start = alone.len();
+        alone.resize(start + record.total_size(), 0);
+        record.encode_into(&mut alone[start..], nth, 1000 + start as i64, 0x456).unwrap();
+    }
+    assert_eq!(together, alone);
+    let empty = BatchDraft::new(RecordFields { body: Bytes::new(), ..fields() });
+    assert_eq!(empty.unwrap_err(), BatchDraftError::Empty);
 }
 
 #[test]

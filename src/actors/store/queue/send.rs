@@ -1,16 +1,13 @@
 //! From what a client sent to records that only lack their place.
 
-use bytes::Bytes;
-
 use crate::{
     actors::store::{
         ack::{Acknowledgement, Refusal},
         log::{Entry, Records},
     },
     protocol::{
-        batch,
         codes::ResponseCode,
-        record::{RecordDraft, RecordFields},
+        record::{BatchDraft, RecordDraft, RecordFields},
     },
 };
 
@@ -47,7 +44,9 @@ impl SendJob {
             Payload::One(fields) => {
                 RecordDraft::new(*fields).map(Records::One).map_err(|error| error.to_string())
             }
-            Payload::Batch(fields) => split(*fields).map(Records::Many),
+            Payload::Batch(fields) => {
+                BatchDraft::new(*fields).map(Records::Many).map_err(|error| error.to_string())
+            }
         };
         match records {
             Ok(records) => Some(Entry { records, waits, ack }),
@@ -56,27 +55,5 @@ impl SendJob {
                 None
             }
         }
-    }
-}
-
-/// The records of a batch: what its messages do not say themselves they have in common.
-fn split(common: RecordFields) -> Result<Vec<RecordDraft>, String> {
-    let body = common.body.clone();
-    let common = RecordFields { body: Bytes::new(), ..common };
-    let drafts: Result<Vec<_>, String> = batch::messages(body)
-        .map(|message| {
-            let message = message.map_err(|error| error.to_string())?;
-            let fields = RecordFields {
-                flag: message.flag,
-                body: message.body,
-                properties: message.properties.into(),
-                ..common.clone()
-            };
-            RecordDraft::new(fields).map_err(|error| error.to_string())
-        })
-        .collect();
-    match drafts {
-        Ok(drafts) if drafts.is_empty() => Err("the batch holds no message".into()),
-        drafts => drafts,
     }
 }
