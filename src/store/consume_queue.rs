@@ -11,6 +11,8 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use bytes::BufMut;
+
 use super::disk::Disk;
 use super::error::StoreError;
 use super::file_sequence::{file_name, list_bases};
@@ -46,9 +48,10 @@ impl Unit {
 
     fn encode(self) -> [u8; UNIT_SIZE] {
         let mut out = [0; UNIT_SIZE];
-        let fields = self.physical_offset.0.to_be_bytes().into_iter();
-        let fields = fields.chain(self.size.to_be_bytes()).chain(self.tags_code.to_be_bytes());
-        out.iter_mut().zip(fields).for_each(|(byte, field)| *byte = field);
+        let mut rest: &mut [u8] = &mut out;
+        rest.put_i64(self.physical_offset.0);
+        rest.put_i32(self.size);
+        rest.put_i64(self.tags_code);
         out
     }
 
@@ -137,6 +140,9 @@ pub struct ConsumeQueue {
     /// The right to keep it open.
     seat: Option<Lease>,
     buffer: Vec<u8>,
+    /// The buffer holds the units from here to the end, as they were appended last: who waits at the end reads
+    /// those, and nothing else.
+    newest: Option<QueueOffset>,
     _lease: Lease,
 }
 
@@ -159,6 +165,7 @@ impl ConsumeQueue {
             open: None,
             seat: None,
             buffer: Vec::new(),
+            newest: None,
             _lease: lease,
         };
         queue.end = queue.first_of_file(0);
@@ -224,9 +231,11 @@ impl ConsumeQueue {
         let mut bytes = std::mem::take(&mut self.buffer);
         bytes.clear();
         bytes.extend(fresh.iter().flat_map(|unit| unit.encode()));
+        self.newest = None;
         let outcome = self.write(begin, &bytes);
         self.buffer = bytes;
         outcome?;
+        self.newest = Some(begin);
         self.end = begin.plus(fresh.len());
         // The end first: a flush that takes the note away looks for files up to there.
         self.publish();
@@ -394,6 +403,11 @@ impl ConsumeQueue {
             return Ok(&[]);
         }
         let len = count.saturating_mul(UNIT_SIZE).min((base + size - position) as usize);
+        let newest = self.newest.filter(|first| *first <= at).map(|first| at.since(first) * UNIT_SIZE);
+        if let Some(start) = newest.filter(|start| *start < self.buffer.len()) {
+            return Ok(self.buffer.get(start..self.buffer.len().min(start + len)).unwrap_or_default());
+        }
+        self.newest = None;
         let path = self.files.dir.join(file_name(base));
         let mut buffer = std::mem::take(&mut self.buffer);
         if buffer.len() < len {
@@ -511,6 +525,7 @@ impl ConsumeQueue {
 
     /// Makes `kept` the end: later files go, the rest of its own reads as zeros.
     pub(super) fn truncate(&mut self, kept: QueueOffset) -> Result<(), StoreError> {
+        self.newest = None;
         if kept >= self.end {
             return Ok(());
         }
@@ -552,6 +567,7 @@ impl ConsumeQueue {
 
     /// Forgets all units, so that the next append may begin anywhere.
     pub fn clear(&mut self) -> Result<(), StoreError> {
+        self.newest = None;
         while let Some(&last) = self.bases.back() {
             self.remove_file(last)?;
             self.bases.pop_back();
