@@ -1,5 +1,6 @@
 //! Nameserver and broker in one process, on defaults: for the first minute, and for tests. With
-//! `castmq store`, the inspector of a stopped store; with `castmq tree`, the live tree of a running server.
+//! `castmq store`, the inspector of a stopped store; with `castmq tree`, the live tree of a running server; with
+//! `castmq bench`, the load tool.
 
 use std::{error::Error, process::ExitCode, time::Duration};
 
@@ -10,6 +11,7 @@ use castmq::{
         process::{self, Built},
         supervision::{Budget, Spec, Strategy},
     },
+    bench_cli,
     config::{
         Addresses,
         args::{self, CastmqArgs, CastmqCommand},
@@ -25,6 +27,7 @@ fn main() -> ExitCode {
     match &args.command {
         Some(CastmqCommand::Store(command)) => return store_cli::run(command),
         Some(CastmqCommand::Tree(command)) => return tree_cli::run(command),
+        Some(CastmqCommand::Bench(command)) => return bench_cli::run(command),
         None => {}
     }
     let loaded = match args::load(&args) {

@@ -11,12 +11,14 @@
 //!
 //! `testing` (feature of that name) starts all of it inside a test.
 //!
-//! [`config`] reads what the binaries under `bins/` are told, and `store_cli` and `tree_cli` are what
+//! [`config`] reads what the binaries under `bins/` are told, and `store_cli`, `tree_cli` and `bench_cli` are what
 //! `castmq` does other than serve. The road of a message through these
 //! files is told in ARCHITECTURE.md.
 
 #[cfg(feature = "server")]
 pub mod actors;
+#[cfg(feature = "server")]
+pub mod bench_cli;
 #[cfg(feature = "client")]
 pub mod client;
 #[cfg(feature = "server")]

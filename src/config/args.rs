@@ -4,7 +4,7 @@ use std::{io::Write, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::{store_cli::StoreArgs, tree_cli::TreeArgs};
+use crate::{bench_cli::BenchArgs, store_cli::StoreArgs, tree_cli::TreeArgs};
 
 use super::{
     BrokerConfig, CastmqConfig, Config, ConfigError, Loaded, NamesrvConfig,
@@ -176,6 +176,8 @@ pub enum CastmqCommand {
     Store(StoreArgs),
     /// Show the actors of a running server
     Tree(TreeArgs),
+    /// Measure a broker, this one or another that speaks RocketMQ's protocol: send, pull, wake
+    Bench(BenchArgs),
 }
 
 /// A RocketMQ nameserver and broker in one process

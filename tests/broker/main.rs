@@ -15,6 +15,7 @@ mod full_disk;
 mod harness;
 mod hostile;
 mod index;
+mod load_tool;
 mod messages;
 mod names;
 #[cfg(feature = "chaos")]
