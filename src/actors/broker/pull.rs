@@ -12,7 +12,7 @@ use crate::{
         },
     },
     config::{self, BrokerConfig},
-    filter::{Filter, FilterError},
+    filter::{self, FilterError, SharedFilter},
     protocol::{
         codes::{RequestCode, ResponseCode},
         fields::Value,
@@ -97,7 +97,7 @@ pub(super) async fn serve(broker: &Arc<Broker>, request: Request) {
 }
 
 struct Admitted {
-    filter: Filter,
+    filter: SharedFilter,
     flags: AnswerFlags,
 }
 
@@ -160,11 +160,11 @@ fn filter(
     config: &BrokerConfig,
     header: &PullMessageRequest,
     group: &SubscriptionGroupConfig,
-) -> Result<Filter, Denial> {
+) -> Result<SharedFilter, Denial> {
     if header.sys_flag.has_subscription() {
         let expression = header.subscription.as_deref().unwrap_or_default();
         let language = header.expression_type.as_deref();
-        return Filter::admit(language, expression, config.enable_property_filter)
+        return filter::admit(language, expression, config.enable_property_filter)
             .map_err(|error| unfit(&error, error.code()));
     }
     let name = &header.consumer_group;
@@ -192,11 +192,11 @@ fn filter(
     }
     let (language, expression) = (&*subscription.expression_type, &*subscription.sub_string);
     if matches!(language, "" | EXPRESSION_TAG) {
-        return Filter::parse(None, expression).map_err(|error| unfit(&error, error.code()));
+        return filter::parse(None, expression).map_err(|error| unfit(&error, error.code()));
     }
     let Some((version, filter)) = broker.groups.filter(name, &header.topic) else {
         let remark = "The broker's consumer filter data is not exist!Your expression may be wrong!";
-        let reason = Filter::parse(Some(language), expression).err().map(|error| format!(" {error}"));
+        let reason = filter::parse(Some(language), expression).err().map(|error| format!(" {error}"));
         let remark = format!("{remark}{}", reason.unwrap_or_default());
         return Err(Denial::new(ResponseCode::FILTER_DATA_NOT_EXIST, remark));
     };

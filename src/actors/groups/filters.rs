@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     actors::supervision::Millis,
-    filter::Filter,
+    filter::{self, SharedFilter},
     protocol::{
         subscription::{EXPRESSION_TAG, SubscriptionData},
         topic::is_storable,
@@ -40,7 +40,7 @@ pub(super) struct FilterData {
     expression_type: String,
     topic: String,
     #[serde(skip)]
-    compiled: Option<Filter>,
+    compiled: Option<SharedFilter>,
 }
 
 impl FilterData {
@@ -80,7 +80,7 @@ impl Filters {
         let filters = Self::default();
         for (topic, groups) in file.filter_data_by_topic {
             for (group, mut data) in groups.group_filter_data {
-                data.compiled = Filter::parse(Some(&data.expression_type), &data.expression).ok();
+                data.compiled = filter::parse(Some(&data.expression_type), &data.expression).ok();
                 if data.dead_time == 0 {
                     data.die(now - GONE_BEFORE_START);
                 }
@@ -112,7 +112,7 @@ impl Filters {
     }
 
     /// The group's filter for a topic, and the version of the subscription that it belongs to.
-    pub(super) fn get(&self, group: &str, topic: &str) -> Option<(i64, Filter)> {
+    pub(super) fn get(&self, group: &str, topic: &str) -> Option<(i64, SharedFilter)> {
         let topics = self.topics.get(topic)?;
         let data = topics.get(group)?;
         Some((data.client_version, data.compiled.clone()?))
@@ -153,7 +153,7 @@ impl Filters {
             }
         }
         self.changes.fetch_add(1, Ordering::AcqRel);
-        let Ok(compiled) = Filter::parse(Some(expression_type), sub_string) else {
+        let Ok(compiled) = filter::parse(Some(expression_type), sub_string) else {
             // The client is told at its next pull.
             groups.remove(group);
             return;

@@ -41,7 +41,7 @@ use crate::{
         topics::Topics,
     },
     config::BrokerConfig,
-    filter::Filter,
+    filter::SharedFilter,
     protocol::{
         codes::ResponseCode,
         heartbeat::{HeartbeatData, MessageModel},
@@ -149,7 +149,7 @@ impl Groups {
 
     /// The filter of a subscription that names no tags, and the version of the subscription that it was last
     /// registered with.
-    pub fn filter(&self, group: &str, topic: &str) -> Option<(i64, Filter)> {
+    pub fn filter(&self, group: &str, topic: &str) -> Option<(i64, SharedFilter)> {
         self.shared.filters.get(group, topic)
     }
 

@@ -14,6 +14,7 @@ mod tree;
 
 pub use error::{EvalError, Problem, SqlError};
 
+use super::Filter;
 use tree::Condition;
 
 /// The longest expression, bytes.
@@ -51,5 +52,24 @@ impl Selector {
     /// How often an evaluation goes through the properties at most.
     pub fn lookups(&self) -> usize {
         self.lookups
+    }
+}
+
+impl Filter for Selector {
+    fn accepts(&self, _tags_code: i64) -> bool {
+        true
+    }
+
+    fn reads_properties(&self) -> bool {
+        true
+    }
+
+    /// An expression that has no answer for it says no.
+    fn accepts_properties(&self, properties: &[u8]) -> bool {
+        self.evaluate(properties) == Ok(Some(true))
+    }
+
+    fn effort(&self, properties: &[u8]) -> usize {
+        self.lookups.saturating_mul(properties.len())
     }
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::answer::{Answer, Answered, error, refuse, respond};
 use crate::{
     actors::{broker::Broker, groups::Client, remoting::Request, store::Refusal},
-    filter::Filter,
+    filter,
     protocol::{
         codes::ResponseCode,
         connection::{ConsumerList, ProducerConnection},
@@ -131,7 +131,7 @@ pub(super) fn check(broker: &Broker, request: &Request) -> Answered {
         let remark = format!("The broker does not support consumer to filter message by {kind}");
         return refuse(ResponseCode::SYSTEM_ERROR, remark);
     }
-    Filter::of(&wanted).map_err(|cause| Refusal {
+    filter::of(&wanted).map_err(|cause| Refusal {
         code: ResponseCode::SUBSCRIPTION_PARSE_FAILED,
         remark: cause.to_string(),
     })?;

@@ -11,7 +11,7 @@ use crate::{
         remoting::Responder,
         supervision::{Cx, Millis},
     },
-    filter::Filter,
+    filter::{Filter, SharedFilter},
     protocol::{codes::ResponseCode, fields::Text, record::RecordView, requests::pull::PullMessageResponse},
     store::{
         PhysicalOffset, QueueOffset, StoreError,
@@ -29,7 +29,7 @@ pub(crate) struct PullJob {
     /// How much is wanted at most.
     pub(crate) limits: Limits,
     /// Which messages.
-    pub(crate) filter: Filter,
+    pub(crate) filter: SharedFilter,
     /// Until when it may wait for messages; `None` when it may not.
     pub(crate) hold_until: Option<Millis>,
     /// Flags that the answer repeats.
@@ -167,7 +167,7 @@ pub(super) struct Run {
 
 /// Asks the filter about units: first of the consume queue's word, then of the record where it must.
 struct Sieve<'a> {
-    filter: &'a Filter,
+    filter: &'a dyn Filter,
     log: &'a CommitLog,
     /// What the filter may still spend on this pull.
     effort: usize,
@@ -333,10 +333,9 @@ impl TopicQueue {
         }
         let most = job.limits.from_memory;
         let mut selection = Selection::new(job.limits, self.log.max_offset());
-        let mut sieve = Sieve { filter: &job.filter, log: &self.log, effort: MOST_EFFORT };
+        let mut sieve = Sieve { filter: &*job.filter, log: &self.log, effort: MOST_EFFORT };
         let mut warmth = Warmth::of(&self.log, &job.loads);
-        let step =
-            if job.filter == Filter::All { most.messages.clamp(1, MOST_SCANNED) } else { MOST_SCANNED };
+        let step = if job.filter.accepts_all() { most.messages.clamp(1, MOST_SCANNED) } else { MOST_SCANNED };
         let (mut next, mut is_far) = (job.from, false);
         // Records that have to come from the device, once there is one.
         let mut cold: Vec<Run> = Vec::new();
