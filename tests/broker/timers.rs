@@ -1,9 +1,6 @@
 //! Messages with a time of their own.
 
-use std::{
-    collections::BTreeMap,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
-};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use castmq::{
     config::{BrokerConfig, Millis, Seconds},
@@ -328,7 +325,10 @@ fn the_broker_says_how_many_messages_wait() {
 
 #[cfg(feature = "chaos")]
 mod crashes {
-    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::{
+        collections::BTreeMap,
+        sync::atomic::{AtomicBool, Ordering},
+    };
 
     use castmq::{actors::supervision::chaos::Fault, config::FlushDiskType};
 
