@@ -61,6 +61,9 @@ pub(super) struct Owed {
     /// Connections that always have more to read.
     busy: AtomicUsize,
     turns: Semaphore,
+    /// Bytes of requests with a body that are not answered yet.
+    unanswered: AtomicUsize,
+    answered: Notify,
 }
 
 impl Owed {
@@ -68,8 +71,9 @@ impl Owed {
     ///
     /// Those that always have more to read do so `at_once` at a time.
     pub(super) fn up_to(limit: usize, at_once: usize) -> Arc<Self> {
-        let (bytes, busy) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        Arc::new(Self { bytes, limit, eased: Notify::new(), busy, turns: Semaphore::new(at_once) })
+        let [bytes, busy, unanswered] = [0; 3].map(AtomicUsize::new);
+        let [eased, answered] = [(); 2].map(|()| Notify::new());
+        Arc::new(Self { bytes, limit, eased, busy, turns: Semaphore::new(at_once), unanswered, answered })
     }
 
     fn add(&self, bytes: usize) {
@@ -82,6 +86,35 @@ impl Owed {
         let low = self.limit - self.limit / 4;
         if before >= low && before - bytes < low {
             self.eased.notify_waiters();
+        }
+    }
+
+    /// A request came that carries something: it is under way, while one that carries nothing may well be parked.
+    fn request_came(&self, bytes: usize) {
+        if bytes > 0 {
+            self.unanswered.fetch_add(bytes + REQUEST, Ordering::Relaxed);
+        }
+    }
+
+    fn request_done(&self, bytes: usize) {
+        if bytes > 0 {
+            let before = self.unanswered.fetch_sub(bytes + REQUEST, Ordering::Relaxed);
+            if before >= READ_AT_ONCE && before - bytes - REQUEST < READ_AT_ONCE {
+                self.answered.notify_waiters();
+            }
+        }
+    }
+
+    /// Waits until what busy connections have asked for before is nearly done: whoever asks little waits behind no
+    /// more than that.
+    async fn caught_up(&self) {
+        while self.unanswered.load(Ordering::Relaxed) >= READ_AT_ONCE {
+            let mut answered = pin!(self.answered.notified());
+            answered.as_mut().enable();
+            // It may have become less before anybody listened.
+            if self.unanswered.load(Ordering::Relaxed) >= READ_AT_ONCE {
+                answered.await;
+            }
         }
     }
 
@@ -107,7 +140,7 @@ const MAX_UNANSWERED: usize = 16_384;
 const MAX_UNANSWERED_BYTES: usize = 32 << 20;
 /// What a connection may keep when all together keep too much, so that everybody gets on.
 const A_LITTLE: usize = 16 << 10;
-/// What busy connections read together, before each has its next turn.
+/// What busy connections read together, before each has its next turn, and what may be under way before one has.
 const READ_AT_ONCE: usize = 4 << 20;
 /// What a request costs beside its body.
 const REQUEST: usize = 512;
@@ -253,6 +286,7 @@ impl Peer {
     pub(super) fn request_came(&self, bytes: usize) {
         self.unanswered.fetch_add(1, Ordering::Relaxed);
         self.unanswered_bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.all.request_came(bytes);
         self.keeps(bytes + REQUEST);
     }
 
@@ -263,6 +297,7 @@ impl Peer {
         if count == MAX_UNANSWERED || eases {
             self.eased.notify_one();
         }
+        self.all.request_done(bytes);
         self.lets_go(bytes + REQUEST);
     }
 
@@ -322,8 +357,12 @@ impl Peer {
     /// gets between them.
     pub(super) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
         match self.busy.load(Ordering::Relaxed) {
-            // It is never closed.
-            true => self.all.turns.acquire().await.ok(),
+            true => {
+                // It is never closed.
+                let turn = self.all.turns.acquire().await.ok();
+                self.all.caught_up().await;
+                turn
+            }
             false => None,
         }
     }
@@ -410,6 +449,11 @@ mod tests {
         assert!(tokio::time::timeout(soon, two.turn()).await.is_err() && quiet.turn().await.is_none());
         drop(turn);
         assert!(two.turn().await.is_some());
+        quiet.request_came(0);
+        one.request_came(READ_AT_ONCE);
+        assert!(tokio::time::timeout(soon, two.turn()).await.is_err() && quiet.turn().await.is_none());
+        let (turn, ()) = tokio::join!(two.turn(), async { one.request_done(READ_AT_ONCE) });
+        assert!(turn.is_some(), "what was under way is done");
         two.end();
         assert_eq!(one.share(), alone);
     }
