@@ -67,7 +67,9 @@ fn send(client: &mut Connection, queue: i32, body: &str, properties: &str) -> Op
 
 /// Sends all kinds of messages until the connection ends.
 fn produce(address: SocketAddr, name: &str, seed: u64, promises: &Mutex<Promises>) {
-    let (mut random, mut client) = (fastrand::Rng::with_seed(seed), Connection::open(address).unwrap());
+    let mut random = fastrand::Rng::with_seed(seed);
+    // It may be killed before anybody has connected.
+    let Ok(mut client) = Connection::open(address) else { return };
     for number in 0.. {
         let (queue, began) = (random.i32(0..QUEUES), now());
         let kind = ["level", "timer", "recall", "commit", "rollback"][random.usize(0..5)];
@@ -159,7 +161,7 @@ impl Drop for Checked {
 
 #[test]
 fn promises_are_kept_once_over_kill_9() {
-    let (mut left, seed) = (rounds().div_ceil(2), seed());
+    let (mut left, seed) = (rounds().div_ceil(4), seed());
     println!("{left} rounds, CASTMQ_SEED={seed}");
     let mut random = fastrand::Rng::with_seed(seed);
     // A store lives for some rounds, so that it can be read back.
