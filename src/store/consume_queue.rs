@@ -360,11 +360,7 @@ impl ConsumeQueue {
         from: QueueOffset,
         max: usize,
     ) -> Result<impl ExactSizeIterator<Item = Unit>, StoreError> {
-        let count = max.min(self.end.since(from));
-        Ok(self
-            .read(from, count, Patience::Waits)?
-            .chunks_exact(UNIT_SIZE)
-            .map(|unit| Unit::decode(unit).unwrap_or(Unit::FILLER)))
+        self.units(from, max, Patience::Waits)
     }
 
     /// [`ConsumeQueue::range`] as far as no device has to be waited for, which may be not at all.
@@ -373,11 +369,18 @@ impl ConsumeQueue {
         from: QueueOffset,
         max: usize,
     ) -> Result<impl ExactSizeIterator<Item = Unit>, StoreError> {
+        self.units(from, max, Patience::None)
+    }
+
+    fn units(
+        &mut self,
+        from: QueueOffset,
+        max: usize,
+        patience: Patience,
+    ) -> Result<impl ExactSizeIterator<Item = Unit>, StoreError> {
         let count = max.min(self.end.since(from));
-        Ok(self
-            .read(from, count, Patience::None)?
-            .chunks_exact(UNIT_SIZE)
-            .map(|unit| Unit::decode(unit).unwrap_or(Unit::FILLER)))
+        let units = self.read(from, count, patience)?.chunks_exact(UNIT_SIZE);
+        Ok(units.map(|unit| Unit::decode(unit).unwrap_or(Unit::FILLER)))
     }
 
     /// Where the unit at an offset is: a file, and a place in it.

@@ -174,8 +174,8 @@ struct Sieve<'a> {
 }
 
 impl Sieve<'_> {
-    /// Whether the filter wants the message, whose word in the consume queue it accepts. A record that is not there any more, or is none, passes: whoever
-    /// takes it finds out, as without a filter.
+    /// Whether the filter wants the message, whose word in the consume queue it accepts. A record that is not
+    /// there any more, or is none, passes: whoever takes it finds out, as without a filter.
     fn passes(&mut self, unit: &Unit, size: usize) -> bool {
         if !self.filter.reads_properties() {
             return true;
