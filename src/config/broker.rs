@@ -183,8 +183,21 @@ config! {
     /// Flush consume queues and checkpoint even below that this often.
     flush_consume_queue_thorough_interval "flushConsumeQueueThoroughInterval": Millis
         = Millis(60_000), Between(1, INT_MAX), AtStart;
-    /// Write into memory of its own first, and from there to the file.
-    transient_store_pool_enable "transientStorePoolEnable": bool = false, Any, NotYet;
+    /// ASYNC_FLUSH: messages wait in memory of the process and are written (committed) to the commit log together.
+    /// They are acknowledged before, read after, and lost by a kill in between.
+    transient_store_pool_enable "transientStorePoolEnable": bool = false, Any, AtStart;
+    /// Files of the commit log that may have something uncommitted at a time. Each takes memory for that alone,
+    /// up to its size.
+    transient_store_pool_size "transientStorePoolSize": u32 = 5, Between(1, 1024), AtStart;
+    /// When there are so many already: refuse messages (SYSTEM_BUSY) instead of committing before more are taken.
+    fast_fail_if_no_buffer_in_store_pool "fastFailIfNoBufferInStorePool": bool = false, Any, AtStart;
+    /// How often to commit what waits.
+    commit_interval_commit_log "commitIntervalCommitLog": Millis = Millis(200), Between(1, INT_MAX), AtStart;
+    /// Commit at once from this much on.
+    commit_commit_log_least_pages "commitCommitLogLeastPages": Pages = Pages(4), Between(0, INT_MAX), AtStart;
+    /// Commit even less than that this often.
+    commit_commit_log_thorough_interval "commitCommitLogThoroughInterval": Millis
+        = Millis(200), Between(1, INT_MAX), AtStart;
     /// Touch every page of a new file as soon as it is there. CastMQ always does so a few MiB ahead of the writer.
     warm_maped_file_enable "warmMapedFileEnable": bool = false, Any, AtStart;
     /// SYNC_FLUSH: force the pages that are touched so to the device whenever there are so many.

@@ -14,7 +14,8 @@ use super::file_sequence::FileSequence;
 use super::lease::{Lease, Seats};
 use super::mapped_file::{FileWriter, MappedFile};
 use super::scan::{Found, Verify, examine};
-use super::watermarks::{PhysicalOffset, Watermarks};
+use super::transient_store_pool::TransientStorePool;
+use super::watermarks::{PhysicalOffset, Watermark, Watermarks};
 use crate::protocol::record::{BLANK_LEN, MAGIC_BLANK};
 
 /// What was appended last is in memory: a kernel that lacks memory takes older pages first.
@@ -30,6 +31,8 @@ pub struct CommitLog {
     checked: PhysicalOffset,
     watermarks: Arc<Watermarks>,
     writer: Seats,
+    /// Where the writer writes first, if not into the files.
+    pool: Option<TransientStorePool>,
     /// Store time of the newest record, ms; written after `appended`, so never ahead of it.
     appended_timestamp: AtomicI64,
     /// Store time of a record known to be flushed, with everything before it, ms.
@@ -45,6 +48,7 @@ impl CommitLog {
     /// every record was found whole.
     pub(super) fn recovered(
         files: FileSequence,
+        pool: Option<TransientStorePool>,
         checked: PhysicalOffset,
         end: PhysicalOffset,
         last_timestamp: i64,
@@ -54,6 +58,7 @@ impl CommitLog {
             checked,
             watermarks: Arc::new(Watermarks::recovered(end)),
             writer: Seats::default(),
+            pool,
             appended_timestamp: AtomicI64::new(last_timestamp),
             flushed_timestamp: AtomicI64::new(last_timestamp),
             flushing: Mutex::new(()),
@@ -72,7 +77,7 @@ impl CommitLog {
         let mut files = FileSequence::open(disk, dir, file_size)?;
         let start = files.first().map_or(PhysicalOffset(0), |first| first.base());
         files.truncate_after(start)?;
-        Ok(CommitLog::recovered(files, start, start, 0))
+        Ok(CommitLog::recovered(files, None, start, start, 0))
     }
 
     /// The files: for the allocator ([`FileSequence::prepare_next`]) and the cleaner
@@ -96,6 +101,24 @@ impl CommitLog {
         self.watermarks.appended.get()
     }
 
+    /// The offset behind the newest byte of all, which readers see once it is [committed](CommitLog::commit).
+    pub fn written(&self) -> PhysicalOffset {
+        self.writers_marks().0.get()
+    }
+
+    /// What the writer says how far it is with: the end, and the store time of the newest record.
+    fn writers_marks(&self) -> (&Watermark, &AtomicI64) {
+        match &self.pool {
+            Some(pool) => (&pool.written, &pool.written_timestamp),
+            None => (&self.watermarks.appended, &self.appended_timestamp),
+        }
+    }
+
+    /// Free write buffers, if there are any at all.
+    pub fn free_buffers(&self) -> Option<usize> {
+        self.pool.as_ref().map(TransientStorePool::free)
+    }
+
     /// The largest record that a file takes, in bytes.
     pub fn record_limit(&self) -> usize {
         self.files.file_size() - BLANK_LEN
@@ -104,20 +127,53 @@ impl CommitLog {
     /// Becomes the writer. It starts at `appended`; bytes behind, of an append that its predecessor did
     /// not finish, are overwritten.
     pub fn appender(self: &Arc<Self>) -> Result<Appender, StoreError> {
-        let in_use = || StoreError::InUse { what: "the commit log's appender".to_owned() };
         let lease = self.writer.take().ok_or_else(in_use)?;
-        let end = self.max_offset();
+        let is_open = |last: &Arc<MappedFile>| last.published() < last.len();
+        let file = self.files.last().filter(is_open).map(|last| self.file_writer(&last)).transpose()?;
         // A predecessor may have left between the two publications, the file's and the log's. The bytes
         // are whole, so the log's is made up for.
-        let file = match self.files.last() {
-            Some(last) => {
-                let published = last.base().plus(last.published());
-                self.watermarks.appended.advance(published.max(end));
-                (last.published() < last.len()).then(|| last.writer().ok_or_else(in_use)).transpose()?
-            }
-            None => None,
+        let published = match (&file, self.files.last()) {
+            (Some(writer), _) => writer.offset(),
+            (None, Some(last)) => last.end(),
+            (None, None) => PhysicalOffset(0),
         };
+        self.writers_marks().0.advance(published);
         Ok(Appender { log: self.clone(), file, _lease: lease })
+    }
+
+    fn file_writer(&self, newest: &Arc<MappedFile>) -> Result<FileWriter, StoreError> {
+        match &self.pool {
+            Some(pool) => pool.writer(newest),
+            None => newest.writer().ok_or_else(in_use),
+        }
+    }
+
+    /// Writes what waits in write buffers to the files, for readers to see; gives the new `appended`. Without room on
+    /// the device nothing is lost, and no more is taken until a later commit succeeds; after any other failure the
+    /// log is poisoned.
+    pub fn commit(&self) -> Result<PhysicalOffset, StoreError> {
+        if let Some(pool) = &self.pool {
+            self.check_poison()?;
+            match pool.commit(|end| self.watermarks.appended.advance(end)) {
+                Ok(timestamp) => self.appended_timestamp.store(timestamp, Ordering::Release),
+                Err(error) => {
+                    if !error.is_disk_full() {
+                        let _ = self.poison.set(error.to_string()); // The first reason is the one to keep.
+                    }
+                    return Err(error);
+                }
+            }
+        }
+        Ok(self.max_offset())
+    }
+
+    /// Sees that the next file can have a write buffer.
+    fn ready_buffer(&self) -> Result<(), StoreError> {
+        match &self.pool {
+            Some(pool) if pool.free() == 0 && pool.fails_fast() => Err(StoreError::NoBuffer),
+            Some(pool) if pool.free() == 0 => self.commit().map(drop),
+            _ => Ok(()),
+        }
     }
 
     /// The `len` bytes at `offset`, without a copy: a consume queue unit names both. `None` when they are
@@ -225,7 +281,7 @@ impl CommitLog {
     /// Fails while the disk is too full for messages.
     pub fn check_room(&self) -> Result<(), StoreError> {
         match self.disk_full.load(Ordering::Relaxed) {
-            0 => Ok(()),
+            0 => self.pool.as_ref().map_or(Ok(()), TransientStorePool::check_room),
             used => Err(StoreError::DiskFull { path: self.files.dir().to_owned(), used }),
         }
     }
@@ -249,6 +305,10 @@ impl CommitLog {
     }
 }
 
+fn in_use() -> StoreError {
+    StoreError::InUse { what: "the commit log's appender".to_owned() }
+}
+
 fn contiguous_in(file: &MappedFile, offset: PhysicalOffset, max: usize) -> Option<Bytes> {
     let start = offset.since(file.base());
     file.slice(start..file.published().min(start.saturating_add(max)))
@@ -265,21 +325,21 @@ pub struct Appender {
 impl Appender {
     /// The offset of the next byte; the next record begins here or at the next file.
     pub fn offset(&self) -> PhysicalOffset {
-        self.log.max_offset()
+        self.log.written()
     }
 
-    /// Where the writer is, for warming the pages ahead of it: its file and the position within.
+    /// Where the writer is, for warming the pages ahead of it: its file, or what stands for it, and the position within.
     pub fn position(&self) -> Option<(&Arc<MappedFile>, usize)> {
         self.file.as_ref().map(|writer| (writer.file(), writer.offset().since(writer.file().base())))
     }
 
     /// Appends `size` bytes that `encode` fills in completely: one record, or the records of a batch that
-    /// are to stay together. `encode` is told where they begin. Readers see them when this returns; if
-    /// `encode` panics they never existed. `store_timestamp` is that of the last record, in ms.
+    /// are to stay together. `encode` is told where they begin. Readers see them when this returns, or with write
+    /// buffers when they are committed; if `encode` panics they never existed. `store_timestamp` is that of the last record, in ms.
     ///
     /// # Errors
-    /// [`StoreError::RecordTooLarge`]; [`StoreError::Poisoned`]; [`StoreError::DiskFull`]; a new file that cannot be made, in which
-    /// case the log stays as it was and the append may be tried again.
+    /// [`StoreError::RecordTooLarge`]; [`StoreError::Poisoned`]; [`StoreError::DiskFull`]; a new file that cannot be made, or has
+    /// [no buffer](StoreError::NoBuffer), in which case the append may be tried again.
     pub fn append(
         &mut self,
         size: usize,
@@ -301,8 +361,9 @@ impl Appender {
         let Some(window) = writer.reserve(size) else { return Err(too_large) };
         encode(window, at);
         writer.publish(size);
-        self.log.watermarks.appended.advance(at.plus(size));
-        self.log.appended_timestamp.store(store_timestamp, Ordering::Release);
+        let (end, timestamp) = self.log.writers_marks();
+        end.advance(at.plus(size));
+        timestamp.store(store_timestamp, Ordering::Release);
         Ok(at)
     }
 
@@ -320,7 +381,7 @@ impl Appender {
             let Some(window) = writer.reserve(now.len()) else { break };
             window.copy_from_slice(now);
             writer.publish(now.len());
-            self.log.watermarks.appended.advance(offset.plus(now.len()));
+            self.log.writers_marks().0.advance(offset.plus(now.len()));
             bytes = later;
         }
         Ok(at)
@@ -337,15 +398,21 @@ impl Appender {
                 header.iter_mut().zip(fields).for_each(|(byte, field)| *byte = field);
             }
             writer.publish(blank);
-            self.log.watermarks.appended.advance(writer.offset());
+            self.log.writers_marks().0.advance(writer.offset());
         }
         self.next_file()
     }
 
     fn next_file(&mut self) -> Result<(), StoreError> {
         self.file = None;
-        let file = self.log.files.roll(self.offset())?;
-        self.file = file.writer();
+        self.log.ready_buffer()?;
+        let at = self.offset();
+        let file = match self.log.files.last() {
+            // It was made before, and its buffer could not be.
+            Some(last) if last.end() > at => last,
+            _ => self.log.files.roll(at)?,
+        };
+        self.file = Some(self.log.file_writer(&file)?);
         Ok(())
     }
 }

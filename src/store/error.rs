@@ -109,6 +109,11 @@ pub enum StoreError {
         /// How much is taken, percent.
         used: u8,
     },
+    /// All write buffers wait to be committed.
+    #[error(
+        "no write buffer is free; raise transientStorePoolSize, or unset fastFailIfNoBufferInStorePool to wait"
+    )]
+    NoBuffer,
     /// A sync has failed before, so that nobody knows what is on the device.
     #[error("the log no longer flushes since {reason}; check the device, then restart to recover")]
     Poisoned {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
-use memmap2::{Advice, MmapRaw};
+use memmap2::{Advice, MmapMut, MmapRaw, UncheckedAdvice};
 
 use super::disk::Disk;
 use super::error::StoreError;
@@ -68,18 +68,39 @@ impl MappedFile {
         published: usize,
     ) -> Result<Self, StoreError> {
         let map = MmapRaw::map_raw(file).map_err(StoreError::io("map", &path))?;
-        let published = published.min(map.len());
+        Ok(Self::over(disk, path, map, base, published))
+    }
+
+    fn over(
+        disk: Arc<dyn Disk>,
+        path: PathBuf,
+        map: MmapRaw,
+        base: PhysicalOffset,
+        published: usize,
+    ) -> Self {
+        let published = AtomicUsize::new(published.min(map.len()));
         let mapping = Arc::new(Mapping(map));
         let whole = Bytes::from_owner(Shared(mapping.clone()));
-        Ok(MappedFile {
-            base,
-            path,
-            mapping,
-            whole,
-            published: AtomicUsize::new(published),
-            writer: Seats::default(),
-            disk,
-        })
+        MappedFile { base, path, mapping, whole, published, writer: Seats::default(), disk }
+    }
+
+    /// Memory of the process's own that stands for the unpublished rest of this file, at the same positions.
+    pub(super) fn stand_in(&self) -> Result<Self, StoreError> {
+        let memory = MmapMut::map_anon(self.len()).map_err(StoreError::io("take memory for", &self.path))?;
+        Ok(Self::over(self.disk.clone(), self.path.clone(), memory.into(), self.base, self.published()))
+    }
+
+    /// Gives published pages of a stand-in back to the system; they then read as zeros. Nobody may have or take a
+    /// slice of them.
+    pub(super) fn give_back(&self, range: Range<usize>) {
+        let page = rustix::param::page_size();
+        let (start, end) = (range.start - range.start % page, range.end.min(self.published()));
+        let len = (end - end % page).saturating_sub(start);
+        if len > 0 {
+            // SAFETY: the range lies within the mapping, below `published`, where the writer does not come any
+            // more, and the caller sees to it that nobody else looks there. A failure costs memory only.
+            let _ = unsafe { self.mapping.0.unchecked_advise_range(UncheckedAdvice::DontNeed, start, len) };
+        }
     }
 
     /// The log offset of the first byte.

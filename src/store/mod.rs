@@ -4,6 +4,7 @@
 //! From the device upwards; each file uses only those named before it.
 //! - [`disk`]: what the store asks of a file system, the seam at which tests put a device that fails.
 //! - [`mapped_file`], [`file_sequence`]: one fixed-size mapped file, and a directory of them named by offset.
+//! - `transient_store_pool`: memory in which messages wait to be written to the log's files, as an option.
 //! - [`watermarks`]: how far the log is appended, flushed, dispatched and replicated.
 //! - [`commit_log`]: the one log of all topics, with its single writer and its many readers.
 //! - [`scan`]: whether the bytes at an offset are a whole record, padding, or neither.
@@ -47,8 +48,10 @@ pub mod scan;
 pub mod store;
 pub mod tally;
 pub mod timer;
+mod transient_store_pool;
 pub mod watermarks;
 
 pub use error::StoreError;
 pub use store::{Store, StoreOptions};
+pub use transient_store_pool::PoolOptions;
 pub use watermarks::{PhysicalOffset, QueueOffset, Watermarks};

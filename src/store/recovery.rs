@@ -14,6 +14,7 @@ use super::queue_table::QueueTable;
 use super::rebuild::{LogView, Rebuild};
 use super::scan::{Found, Verify, examine};
 use super::store::StoreOptions;
+use super::transient_store_pool::TransientStorePool;
 use super::watermarks::PhysicalOffset;
 
 /// Bytes between two reports of progress.
@@ -64,7 +65,9 @@ pub(super) fn recover(
     for file in files.files().into_iter().filter(|file| was_abnormal || file.end() > start) {
         file.sync(0..file.published())?;
     }
-    Ok((CommitLog::recovered(files, start, end, last_timestamp), table, report))
+    let pool =
+        options.pool.map(|pool| TransientStorePool::new(pool, options.disk.clone(), end, last_timestamp));
+    Ok((CommitLog::recovered(files, pool, start, end, last_timestamp), table, report))
 }
 
 /// The end of a log whose last owner left in good order and wrote down where all ended, if it is still so.

@@ -22,6 +22,7 @@ use super::queue_table::{QueueState, QueueTable};
 use super::recovery::{Progress, RecoveryReport, recover};
 use super::scan::{Found, Verify, examine};
 use super::tally::Traffic;
+use super::transient_store_pool::PoolOptions;
 use super::watermarks::{PhysicalOffset, Watermarks};
 
 const LOG_DIR: &str = "commitlog";
@@ -42,6 +43,8 @@ pub struct StoreOptions {
     pub recover_max_files: usize,
     /// What decides over consume queue units.
     pub rules: DispatchRules,
+    /// Write buffers, if there are to be any.
+    pub pool: Option<PoolOptions>,
     /// The file system.
     pub disk: Arc<dyn Disk>,
 }
@@ -56,6 +59,7 @@ impl StoreOptions {
             consume_queue_file_size: 300_000 * consume_queue::UNIT_SIZE,
             recover_max_files: 10,
             rules: DispatchRules::default(),
+            pool: None,
             disk: Arc::new(LocalDisk),
         }
     }
@@ -175,6 +179,10 @@ impl Store {
 
     /// The record that begins at an offset of the log. What merely looks like one there names another offset.
     pub fn record_at(&self, offset: PhysicalOffset) -> Option<Bytes> {
+        if (self.log.max_offset()..self.log.written()).contains(&offset) {
+            // Whoever was told of it need not wait until it is committed anyway.
+            self.log.commit().ok()?;
+        }
         let bytes = self.log.contiguous(offset, usize::MAX)?;
         match examine(&bytes, offset, Verify::Layout) {
             Found::Record(record) => bytes.get(..record.size).map(|whole| bytes.slice_ref(whole)),
@@ -245,11 +253,12 @@ impl Store {
         self.dispatched_timestamp.fetch_max(store_timestamp, Ordering::AcqRel);
     }
 
-    /// Forces the log to the device up to `up_to` and notes its time for the checkpoint.
+    /// Commits what waits, forces the log to the device up to `up_to` and notes its time for the checkpoint.
     pub fn flush_log(&self, up_to: PhysicalOffset) -> Result<PhysicalOffset, StoreError> {
+        let committed = self.log.commit();
         let flushed = self.log.flush(up_to)?;
         self.checkpoint.log.advance(self.log.flushed_timestamp());
-        Ok(flushed)
+        committed.map(|_| flushed)
     }
 
     /// Forces all queues' new units and then the checkpoint to the device; callable beside their owners.
@@ -312,7 +321,7 @@ impl Store {
             let _ = self.last_appender.set(self.log.appender()?); // The lease admits one at a time.
         }
         self.log.files().discard_prepared()?;
-        self.flush_log(self.log.max_offset())?;
+        self.flush_log(self.log.written())?;
         self.flush_queues()?;
         let behind = self.log.max_offset().since(self.watermarks().dispatched.get());
         if behind > 0 {

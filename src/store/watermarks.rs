@@ -74,7 +74,7 @@ impl Watermark {
 /// Readers of the log see bytes below `appended`; an acknowledgement waits for the marks of its policy.
 #[derive(Debug, Default)]
 pub struct Watermarks {
-    /// Written to the mapped log. Writer: the appender.
+    /// Written to the mapped log. Writer: the appender, or with write buffers who commits them.
     pub appended: Watermark,
     /// Safe on the device. Writer: the flusher.
     pub flushed: Watermark,

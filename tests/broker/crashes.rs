@@ -3,16 +3,32 @@
 
 use castmq::{
     actors::supervision::chaos::inject,
-    config::FlushDiskType,
+    config::{BrokerConfig, Bytes, FlushDiskType, Millis},
     testing::{Fault, Ledger, Load},
 };
 
 use crate::harness::Running;
 
+fn asynchronous(config: &mut BrokerConfig) {
+    config.flush_disk_type = FlushDiskType::AsyncFlush;
+}
+
+fn synchronous(config: &mut BrokerConfig) {
+    config.flush_disk_type = FlushDiskType::SyncFlush;
+}
+
+/// With write buffers that end now and then, and in which messages wait now and then.
+fn buffered(config: &mut BrokerConfig) {
+    config.transient_store_pool_enable = true;
+    config.transient_store_pool_size = 2;
+    config.mapped_file_size_commit_log = Bytes(64 << 10);
+    config.commit_interval_commit_log = Millis(20);
+}
+
 /// Crashes `victims` in turn under load, with each kind of fault.
-fn survives(victims: &[&str], faults: &[Fault], flush: FlushDiskType) {
+fn survives(victims: &[&str], faults: &[Fault], flush: fn(&mut BrokerConfig)) {
     let dir = tempfile::tempdir().unwrap();
-    let broker = Running::start_with(dir.path(), |config| config.flush_disk_type = flush);
+    let broker = Running::start_with(dir.path(), flush);
     broker.connect().create_topic("T", 4);
     let ledger = Ledger::default();
     let load = Load::start(broker.address, "T", 4, 3, &ledger);
@@ -36,22 +52,27 @@ pub(crate) fn panics() -> Vec<Fault> {
 
 #[test]
 fn the_logs_writer_may_crash() {
-    survives(&["store/commit-log"], &panics()[..2], FlushDiskType::AsyncFlush);
+    survives(&["store/commit-log"], &panics()[..2], asynchronous);
+}
+
+#[test]
+fn messages_that_wait_in_memory_outlive_all_who_work_with_them() {
+    survives(&["store/commit-log", "store/flush", "store/dispatcher"], &panics()[..2], buffered);
 }
 
 #[test]
 fn the_flusher_and_who_holds_the_waiters_may_crash() {
-    survives(&["store/flush", "store/waiters"], &panics()[..2], FlushDiskType::SyncFlush);
+    survives(&["store/flush", "store/waiters"], &panics()[..2], synchronous);
 }
 
 #[test]
 fn the_dispatcher_may_crash() {
-    survives(&["store/dispatcher"], &panics(), FlushDiskType::AsyncFlush);
+    survives(&["store/dispatcher"], &panics(), asynchronous);
 }
 
 #[test]
 fn queues_may_crash() {
-    survives(&["store/queues/T:0", "store/queues/T:3"], &panics(), FlushDiskType::AsyncFlush);
+    survives(&["store/queues/T:0", "store/queues/T:3"], &panics(), asynchronous);
 }
 
 #[test]
@@ -67,7 +88,7 @@ fn those_that_work_in_the_background_may_crash() {
             "remoting/listener",
         ],
         &starts,
-        FlushDiskType::AsyncFlush,
+        asynchronous,
     );
 }
 

@@ -27,3 +27,4 @@ mod statistics;
 mod sync_flush;
 mod timers;
 mod transactions;
+mod transient_store_pool;

@@ -9,10 +9,11 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use castmq::store::disk::{Disk, Entry, LocalDisk};
 use castmq::store::index::{IndexOptions, KeyIndex};
-use castmq::store::{PhysicalOffset, Store, StoreError};
+use castmq::store::store::Closed;
+use castmq::store::{PhysicalOffset, Store, StoreError, StoreOptions};
 use memmap2::MmapRaw;
 
-use crate::messages::{Sent, assert_sound, dispatch, open, options, scratch, send_number};
+use crate::messages::{POOL, Sent, assert_sound, dispatch, open, options, scratch, send_number};
 
 const NO_SPACE: i32 = 28;
 const IO_ERROR: i32 = 5;
@@ -23,11 +24,16 @@ pub(crate) struct FaultyDisk {
     /// Calls that take space and still succeed; negative: it is full.
     pub(crate) room: AtomicI64,
     fails_to_sync: AtomicBool,
+    fails_to_write: AtomicBool,
 }
 
 impl Default for FaultyDisk {
     fn default() -> Self {
-        FaultyDisk { room: AtomicI64::new(i64::MAX), fails_to_sync: AtomicBool::new(false) }
+        FaultyDisk {
+            room: AtomicI64::new(i64::MAX),
+            fails_to_sync: false.into(),
+            fails_to_write: false.into(),
+        }
     }
 }
 
@@ -66,10 +72,12 @@ impl Disk for FaultyDisk {
         LocalDisk.open(path)
     }
     fn write_at(&self, path: &Path, file: &File, bytes: &[u8], at: u64) -> io::Result<()> {
-        if let Err(full) = self.take_space() {
+        let broken = self.fails_to_write.swap(false, Ordering::Relaxed);
+        let broken = broken.then(|| io::Error::from_raw_os_error(IO_ERROR));
+        if let Some(error) = broken.or(self.take_space().err()) {
             // A part of it goes in before that.
             LocalDisk.write_at(path, file, &bytes[..bytes.len() / 2], at)?;
-            return Err(full);
+            return Err(error);
         }
         LocalDisk.write_at(path, file, bytes, at)
     }
@@ -103,6 +111,74 @@ impl Disk for FaultyDisk {
 
 pub(crate) fn open_on(root: &Path, disk: &Arc<FaultyDisk>) -> Result<Store, StoreError> {
     Store::open(options(root, disk.clone()))
+}
+
+fn open_buffered(root: &Path, disk: &Arc<FaultyDisk>) -> Store {
+    Store::open(StoreOptions { pool: POOL, ..options(root, disk.clone()) }).unwrap()
+}
+
+#[test]
+fn messages_that_a_full_device_did_not_take_wait_and_no_more_are_taken_until_it_has() {
+    let dir = scratch();
+    let disk = Arc::new(FaultyDisk::default());
+    let store = open_buffered(dir.path(), &disk);
+    let mut appender = store.log().appender().unwrap();
+    let mut sent: Vec<Sent> = (0..9).map(|n| send_number(&store, &mut appender, n).unwrap()).collect();
+    store.log().commit().unwrap();
+    sent.extend((9..12).map(|number| send_number(&store, &mut appender, number).unwrap()));
+    disk.room.store(0, Ordering::Relaxed);
+    assert!(store.log().commit().unwrap_err().is_disk_full());
+    assert!(store.flush_log(store.log().written()).unwrap_err().is_disk_full());
+    assert_eq!(store.watermarks().flushed.get(), sent[8].end(), "what is in the file is flushed");
+    assert!(send_number(&store, &mut appender, 12).unwrap_err().is_disk_full());
+    assert!(store.record_at(sent[9].at).is_none() && store.record_at(sent[8].at).is_some());
+    disk.room.store(i64::MAX, Ordering::Relaxed);
+    assert_eq!(store.log().commit().unwrap(), sent[11].end());
+    sent.push(send_number(&store, &mut appender, 12).unwrap());
+    assert_eq!(
+        store.record_at(sent[12].at).as_deref(),
+        Some(&sent[12].bytes[..]),
+        "who asks has it committed"
+    );
+    dispatch(&store).unwrap();
+    drop(appender);
+    assert_eq!(store.close().unwrap(), Closed::Clean);
+    assert_sound(&store, &sent);
+}
+
+#[test]
+fn a_commit_that_failed_and_a_kill_leave_what_was_committed_before_and_whole_records_of_the_rest() {
+    for is_broken in [false, true] {
+        let dir = scratch();
+        let disk = Arc::new(FaultyDisk::default());
+        let store = open_buffered(dir.path(), &disk);
+        let mut appender = store.log().appender().unwrap();
+        // Over the end of a file, with a torn write at the end.
+        let mut sent: Vec<Sent> = (0..30).map(|n| send_number(&store, &mut appender, n).unwrap()).collect();
+        store.log().commit().unwrap();
+        dispatch(&store).unwrap();
+        sent.extend((30..36).map(|number| send_number(&store, &mut appender, number).unwrap()));
+        disk.fails_to_write.store(is_broken, Ordering::Relaxed);
+        disk.room.store(if is_broken { i64::MAX } else { 0 }, Ordering::Relaxed);
+        assert!(store.log().commit().is_err());
+        disk.room.store(i64::MAX, Ordering::Relaxed);
+        if is_broken {
+            assert!(matches!(store.log().commit(), Err(StoreError::Poisoned { .. })));
+            assert!(matches!(send_number(&store, &mut appender, 9), Err(StoreError::Poisoned { .. })));
+        }
+        drop((appender, store));
+        let store = open_buffered(dir.path(), &disk);
+        let end = store.recovery().end;
+        assert!((sent[29].end()..sent[35].end()).contains(&end), "{end}");
+        sent.retain(|sent| sent.end() <= end);
+        assert_sound(&store, &sent);
+        // Offsets that nobody has seen are given out again.
+        let again = send_number(&store, &mut store.log().appender().unwrap(), sent.len()).unwrap();
+        assert_eq!(again.at, end);
+        store.log().commit().unwrap();
+        dispatch(&store).unwrap();
+        assert_sound(&store, &[again]);
+    }
 }
 
 #[test]

@@ -14,11 +14,13 @@ use castmq::store::dispatch::unit_of;
 use castmq::store::index::{IndexOptions, KeyIndex};
 use castmq::store::queue_path::list_queues;
 use castmq::store::scan::{Found, Verify, examine};
-use castmq::store::{PhysicalOffset, QueueOffset, Store, StoreError, StoreOptions};
+use castmq::store::{PhysicalOffset, PoolOptions, QueueOffset, Store, StoreError, StoreOptions};
 
 pub(crate) const LOG_FILE: usize = 8192;
 pub(crate) const QUEUE_FILE: usize = 200;
 pub(crate) const EVERYTHING: PhysicalOffset = PhysicalOffset(i64::MAX);
+/// Write buffers, if a store is to have some.
+pub(crate) const POOL: Option<PoolOptions> = Some(PoolOptions { size: 2, fails_fast: false });
 /// Slots and entries of an index file.
 pub(crate) const INDEX: (usize, usize) = (16, 64);
 

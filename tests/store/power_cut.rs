@@ -12,11 +12,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use castmq::store::disk::{Disk, Entry, LocalDisk};
-use castmq::store::{PhysicalOffset, Store, config_file};
+use castmq::store::{PhysicalOffset, Store, StoreOptions, config_file};
 use fastrand::Rng;
 use memmap2::MmapRaw;
 
-use crate::messages::{Sent, assert_sound, dispatch, options, scratch, seed, send_number};
+use crate::messages::{POOL, Sent, assert_sound, dispatch, options, scratch, seed, send_number};
 
 const PAGE: usize = 4096;
 const SECTOR: usize = 512;
@@ -343,7 +343,10 @@ fn live(seed: u64, cuts: &Arc<AtomicUsize>) {
     let dir = scratch();
     let root = dir.path();
     let mut disk = Arc::new(PowerCutDisk::over(root, random.fork(), (8, 3), cuts.clone()));
-    let mut store = Store::open(options(root, disk.clone())).unwrap();
+    // Some write into memory first.
+    let options =
+        |disk| StoreOptions { pool: POOL.filter(|_| seed.is_multiple_of(3)), ..options(root, disk) };
+    let mut store = Store::open(options(disk.clone())).unwrap();
     let (mut appender, mut sent) = (Some(store.log().appender().unwrap()), 0);
     let mut deleted = 0;
     for step in 0..120u64 {
@@ -358,11 +361,15 @@ fn live(seed: u64, cuts: &Arc<AtomicUsize>) {
                 }
             }
             10..13 => {
-                let up_to = store.log().max_offset();
+                let up_to = store.log().written();
                 let flushed = store.flush_log(up_to).unwrap();
                 disk.promise.lock().unwrap().flushed = flushed;
             }
-            13..15 => dispatch(&store).unwrap(),
+            13 => dispatch(&store).unwrap(),
+            14 => {
+                store.log().commit().unwrap();
+                dispatch(&store).unwrap();
+            }
             15 => store.flush_queues().unwrap(),
             16 => drop(store.log().files().prepare_next().unwrap()),
             17 => {
@@ -379,13 +386,17 @@ fn live(seed: u64, cuts: &Arc<AtomicUsize>) {
                 let is_orderly = random.bool();
                 drop(appender.take());
                 if is_orderly {
+                    store.log().commit().unwrap();
                     dispatch(&store).unwrap();
                     store.close().unwrap();
                     let end = store.log().max_offset();
                     disk.promise.lock().unwrap().flushed = end;
                 }
+                // What was not committed is gone with the process.
+                let end = store.log().max_offset();
+                disk.promise.lock().unwrap().sent.retain(|sent| sent.end() <= end);
                 drop(store);
-                store = Store::open(options(root, disk.clone())).unwrap();
+                store = Store::open(options(disk.clone())).unwrap();
                 disk.promise.lock().unwrap().flushed = store.recovery().end;
                 assert_sound(&store, &disk.promise.lock().unwrap().sent);
                 appender = Some(store.log().appender().unwrap());
@@ -397,7 +408,7 @@ fn live(seed: u64, cuts: &Arc<AtomicUsize>) {
     }
     drop((appender, store));
     disk = Arc::new(PowerCutDisk::over(root, random, (0, 0), cuts.clone()));
-    drop(Store::open(options(root, disk)).unwrap());
+    drop(Store::open(options(disk)).unwrap());
 }
 
 #[test]

@@ -23,13 +23,13 @@ use crate::{
         supervision::Branch,
         topics,
     },
-    config::{BrokerConfig, BrokerRole},
+    config::{BrokerConfig, BrokerRole, FlushDiskType},
     protocol::{
         data_version::DataVersion, message_id::UniqueIds, properties::name,
         register::TopicConfigSerializeWrapper, topic::TopicConfig,
     },
     store::{
-        Store, StoreError, StoreOptions,
+        PoolOptions, Store, StoreError, StoreOptions,
         disk::{Disk, LocalDisk},
         dispatch::DispatchRules,
         store::Closed,
@@ -282,6 +282,12 @@ fn open_store(config: &BrokerConfig, disk: Arc<dyn Disk>) -> Result<Store, Store
             delay_levels: delays.iter().map(|delay| delay.as_millis() as i64).collect(),
             ..DispatchRules::default()
         },
+        // With synchronous flush nobody is answered before the device has it, so that memory in between gains nothing.
+        pool: (config.transient_store_pool_enable && config.flush_disk_type == FlushDiskType::AsyncFlush)
+            .then_some(PoolOptions {
+                size: config.transient_store_pool_size as usize,
+                fails_fast: config.fast_fail_if_no_buffer_in_store_pool,
+            }),
         disk,
         ..StoreOptions::at(PathBuf::from(&config.store_path_root_dir))
     };

@@ -237,7 +237,7 @@ impl Saved for Progress {
 
     fn save(&self, now: Millis) -> Result<(), StoreError> {
         let file = self.to_file(now);
-        self.store.flush_log(self.store.log().max_offset())?;
+        self.store.flush_log(self.store.log().written())?;
         // The table has integers for keys and nothing else that JSON could not say.
         let text = json::to_config(&file).ok().and_then(|text| String::from_utf8(text).ok());
         config_file::write_text(

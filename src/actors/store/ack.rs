@@ -34,6 +34,7 @@ impl From<&StoreError> for Refusal {
     fn from(error: &StoreError) -> Self {
         let code = match error {
             StoreError::RecordTooLarge { .. } => ResponseCode::MESSAGE_ILLEGAL,
+            StoreError::NoBuffer => ResponseCode::SYSTEM_BUSY,
             _ => ResponseCode::SERVICE_NOT_AVAILABLE,
         };
         Self { code, remark: error.to_string() }

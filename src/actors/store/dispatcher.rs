@@ -215,6 +215,9 @@ impl Behaviour for Dispatcher {
 
     fn stop(&mut self, cx: &mut Cx<'_, Self>) -> Readiness {
         self.stopping = true;
+        if let Err(error) = self.store.log().commit() {
+            tracing::error!(%error, "messages that wait in memory are lost");
+        }
         self.advance(cx);
         if self.round.is_some() { Readiness::Later } else { Readiness::Ready }
     }

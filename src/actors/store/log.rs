@@ -91,7 +91,7 @@ pub(super) struct LogWriter {
     pub(super) appender: Appender,
     /// With synchronous flush: where those wait who wait for the device.
     pub(super) sync: Option<SyncFlush>,
-    /// Raised after each run of appends.
+    /// Raised after each run of appends: for the dispatcher, or with write buffers for who commits them.
     pub(super) appended: Signal,
     pub(super) allocator: Address<AllocatorMessage>,
     /// Up to where the pages of the current file were asked to be made ready.
@@ -199,7 +199,7 @@ impl Behaviour for LogWriter {
         let marks = self.log.watermarks();
         match self.log.poisoned() {
             Some(reason) => format!("poisoned: {reason}"),
-            None => format!("appended {}, flushed {}", marks.appended.get(), marks.flushed.get()),
+            None => format!("appended {}, flushed {}", self.log.written(), marks.flushed.get()),
         }
     }
 }

@@ -94,7 +94,7 @@ impl StoreActors {
 /// What the actors in front need of those who stand behind them.
 struct Behind {
     waiters: Address<WaitersMessage>,
-    /// The log's appended end has moved, for the flusher.
+    /// The log's written end has moved, for the flusher.
     unflushed: Signal,
     /// The log's flushed end has moved, for those who wait.
     flushed: Signal,
@@ -204,11 +204,14 @@ fn log_writer(
         let (waiters, appended) = (behind.waiters.clone(), behind.unflushed.clone());
         Ok(LogWriter {
             appender: log.appender()?,
-            warm: log.max_offset(),
-            log,
+            warm: log.written(),
             traffic: store.traffic().clone(),
-            sync: sync.then_some(log::SyncFlush { waiters, appended }),
-            appended: behind.advanced.clone(),
+            sync: sync.then(|| log::SyncFlush { waiters, appended: appended.clone() }),
+            appended: match log.free_buffers() {
+                Some(_) => appended,
+                None => behind.advanced.clone(),
+            },
+            log,
             allocator: allocator.clone(),
             waiting: Vec::new(),
             lacks_file: false,
@@ -227,11 +230,23 @@ fn flusher(
         least: bytes_of(config.flush_commit_log_least_pages),
         thorough: config.flush_commit_log_thorough_interval.duration(),
     };
+    let committing = FlushPolicy {
+        interval: config.commit_interval_commit_log.duration(),
+        least: bytes_of(config.commit_commit_log_least_pages),
+        thorough: config.commit_commit_log_thorough_interval.duration(),
+    };
     move || {
         let behind = wires.get()?;
+        let commit = store.log().free_buffers().map(|_| flush::Commit {
+            policy: committing,
+            appended: behind.unflushed.clone(),
+            committed: behind.advanced.clone(),
+            last: 0,
+            failed: false,
+        });
         let flushed = [behind.flushed.clone(), behind.advanced.clone()];
         let sync = sync.then(|| flush::SyncFlush { appended: behind.unflushed.clone(), flushed });
-        Ok(Flusher { store: store.clone(), policy, sync, last: 0 })
+        Ok(Flusher { store: store.clone(), policy, sync, commit, last: 0 })
     }
 }
 

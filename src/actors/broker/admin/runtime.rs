@@ -21,7 +21,7 @@ const NO_TIMES: &str = "[<=0ms]:0 [0~10ms]:0 [10~50ms]:0 [50~100ms]:0 [100~200ms
 const VERSION: &str = "V5_4_0";
 
 /// What RocketMQ's pools and meters would show; here requests wait in mailboxes, whose delays are not measured.
-const AT_REST: [(&str, &str); 29] = [
+const AT_REST: [(&str, &str); 28] = [
     ("EndTransactionQueueSize", "0"),
     ("EndTransactionThreadPoolQueueCapacity", "100000"),
     ("ackThreadPoolQueueCapacity", "100000"),
@@ -46,7 +46,6 @@ const AT_REST: [(&str, &str); 29] = [
     ("putLatency999", "0.0"),
     ("putMessageDistributeTime", NO_TIMES),
     ("putMessageEntireTimeMax", "0"),
-    ("remainTransientStoreBufferNumbs", "2147483647"),
     ("startAcceptSendRequestTimeStamp", "0"),
     ("timerDequeueTps", "0.0"),
     ("timerEnqueueTps", "0.0"),
@@ -88,6 +87,7 @@ fn log(broker: &Broker, put: &mut dyn FnMut(&str, &dyn Display)) {
     put("commitLogMaxOffset", &max.0);
     put("dispatchBehindBytes", &max.since(marks.dispatched.get()));
     put("remainHowManyDataToFlush", &readable(max.since(marks.flushed.get()) as u64));
+    put("remainTransientStoreBufferNumbs", &log.free_buffers().unwrap_or(i32::MAX as usize));
     put("earliestMessageTimeStamp", &log.store_timestamp(min).unwrap_or(-1));
 }
 

@@ -152,9 +152,9 @@ async fn remove_queues(broker: &Broker, topic: &str) -> Result<(), Refusal> {
         close(true);
         // The log's writer ends what it is at.
         tokio::time::sleep(PAUSE).await;
-        let marks = broker.store.watermarks();
+        let (log, marks) = (broker.store.log(), broker.store.watermarks());
         // A disk that is full stops the queues, and is no reason to keep them.
-        let is_quiet = marks.dispatched.get() >= marks.appended.get() || tries_left < TRIES / 2;
+        let is_quiet = marks.dispatched.get() >= log.written() || tries_left < TRIES / 2;
         broker.queues.forget(topic);
         if is_quiet {
             match remove_files(&broker.store, topic).await {

@@ -204,7 +204,7 @@ impl Saved for Timer {
     fn save(&self, now: Millis) -> Result<(), StoreError> {
         let log = self.store.log();
         let unsaved = self.files().unsaved(log.min_offset(), now)?;
-        self.store.flush_log(log.max_offset())?;
+        self.store.flush_log(log.written())?;
         let options = self.store.options();
         unsaved.save(options.disk.as_ref())?;
         self.metrics.save(options)
