@@ -6,7 +6,7 @@ use std::{
 };
 
 use castmq::{
-    config::{BrokerConfig, FlushDiskType, Millis},
+    config::{BrokerConfig, Bytes, FlushDiskType, Millis, Pages},
     protocol::codes::{RequestCode, ResponseCode},
 };
 
@@ -100,4 +100,46 @@ fn nothing_is_acknowledged_after_a_failed_sync_until_a_restart() {
         client.send("T", 0, b"again").unwrap();
         assert_eq!(client.drain("T", 0, 2)[0].body, b"first");
     }
+}
+
+/// A broker whose first file is warmed, sixteen pages of sixty-four at a time.
+fn warmed(dir: &std::path::Path, disk: &Arc<FaultyDisk>, flush: FlushDiskType) -> Running {
+    Running::start_on(dir, disk.clone(), |config| {
+        config.flush_disk_type = flush;
+        config.warm_maped_file_enable = true;
+        config.mapped_file_size_commit_log = Bytes(256 << 10);
+        config.flush_least_pages_when_warm_maped_file = Pages(16);
+    })
+}
+
+#[test]
+fn a_warmed_file_is_forced_to_the_device_in_steps_where_senders_wait_for_that() {
+    for (flush, syncs) in [(FlushDiskType::SyncFlush, 4), (FlushDiskType::AsyncFlush, 0)] {
+        let (dir, disk) = (tempfile::tempdir().unwrap(), Arc::new(FaultyDisk::default()));
+        let broker = warmed(dir.path(), &disk, flush);
+        let synced = || disk.synced.load(Ordering::Relaxed);
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while synced() < syncs && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        std::thread::sleep(Duration::from_millis(100));
+        assert_eq!(synced(), syncs, "{flush:?}");
+        let mut client = broker.connect();
+        client.send("T", 0, b"warm").unwrap();
+        assert_eq!(client.drain("T", 0, 1)[0].body, b"warm");
+    }
+}
+
+#[test]
+fn a_device_that_fails_while_a_file_is_warmed_takes_no_messages() {
+    let (dir, disk) = (tempfile::tempdir().unwrap(), Arc::new(FaultyDisk::default()));
+    disk.set_syncs(Syncs::FailOnce);
+    let mut broker = warmed(dir.path(), &disk, FlushDiskType::SyncFlush);
+    broker.may_fail_to_close();
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while disk.synced.load(Ordering::Relaxed) < 3 {
+        assert!(Instant::now() < deadline, "the other steps are synced");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    assert_eq!(broker.connect().send("T", 0, b"x").unwrap_err(), ResponseCode::SERVICE_NOT_AVAILABLE);
 }
