@@ -87,18 +87,20 @@ async fn asks_without_reading(address: SocketAddr, counts: Arc<Counts>) {
     }
 }
 
-/// How long sends of one after the other take, microseconds, sorted.
-fn sends(client: &mut Connection, span: Duration) -> Vec<u64> {
-    let (began, mut took) = (Instant::now(), Vec::new());
+/// How long sends to each of two brokers in turns take, one after the other, microseconds, sorted.
+fn sends(clients: &mut [Connection; 2], span: Duration) -> [Vec<u64>; 2] {
+    let (began, mut took) = (Instant::now(), [Vec::new(), Vec::new()]);
     while began.elapsed() < span {
-        let sent = Instant::now();
-        match client.send("Quiet", 0, &[7; 1024]) {
-            Ok(_) | Err(ResponseCode::SYSTEM_BUSY) => took.push(sent.elapsed().as_micros() as u64),
-            Err(code) => panic!("a client sees {code}"),
+        for (client, took) in clients.iter_mut().zip(&mut took) {
+            let sent = Instant::now();
+            match client.send("Quiet", 0, &[7; 1024]) {
+                Ok(_) | Err(ResponseCode::SYSTEM_BUSY) => took.push(sent.elapsed().as_micros() as u64),
+                Err(code) => panic!("a client sees {code}"),
+            }
+            thread::sleep(Duration::from_millis(1));
         }
-        thread::sleep(Duration::from_millis(1));
     }
-    took.sort_unstable();
+    took.iter_mut().for_each(|took| took.sort_unstable());
     took
 }
 
@@ -107,27 +109,34 @@ fn a_flood_costs_no_more_memory_than_is_allowed_and_stops_nobody() {
     let _alone = alone();
     let dir = tempfile::tempdir().unwrap();
     let allowed = (ALLOWED << 20).to_string();
-    let process = Process::start(
-        dir.path(),
-        &[("MAX_CONNECTION_MEMORY", &allowed), ("MAPPED_FILE_SIZE_COMMIT_LOG", "268435456")],
-    );
-    let mut client = Connection::open(process.broker).unwrap();
-    for topic in ["Quiet", "Large"] {
-        client.create_topic(topic, 1);
+    let settings = [("MAX_CONNECTION_MEMORY", &*allowed), ("MAPPED_FILE_SIZE_COMMIT_LOG", "268435456")];
+    // The one beside it has nothing to do: what its client sees in the flood is the machine's, not the broker's.
+    let [process, beside] = ["flooded", "beside"].map(|name| {
+        let dir = dir.path().join(name);
+        std::fs::create_dir(&dir).unwrap();
+        Process::start(&dir, &settings)
+    });
+    let mut clients = [&process, &beside].map(|process| Connection::open(process.broker).unwrap());
+    for client in &mut clients {
+        client.create_topic("Quiet", 1);
     }
+    let [client, _] = &mut clients;
+    client.create_topic("Large", 1);
     client.create_topic("Flood", 16);
     for _ in 0..64 {
         client.send("Large", 0, &vec![7; 64 << 10]).unwrap();
     }
     let span = Duration::from_secs(number("CASTMQ_FLOOD_SECONDS", 5));
-    let quiet = sends(&mut client, span);
+    // The client is not to wait for the machine, where that is allowed: it is the broker that is measured.
+    let _ = rustix::process::nice(-15);
+    let quiet = sends(&mut clients, span);
     let before = process.memory();
 
     let counts = Arc::new(Counts::default());
     // Those who flood are to have what the broker and the client leave of the machine.
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     runtime.on_thread_start(|| {
-        rustix::process::nice(19).unwrap();
+        rustix::process::nice(40).unwrap();
     });
     let runtime = runtime.worker_threads(1).enable_all().build().unwrap();
     let address = process.broker;
@@ -148,19 +157,21 @@ fn a_flood_costs_no_more_memory_than_is_allowed_and_stops_nobody() {
             curve
         });
         thread::sleep(Duration::from_secs(1));
-        let loud = sends(&mut client, span);
+        let loud = sends(&mut clients, span);
         counts.end.store(true, Ordering::Relaxed);
         (memory.join().unwrap(), loud)
     });
     runtime.shutdown_timeout(Duration::from_secs(5));
     thread::sleep(Duration::from_secs(2));
-    let calm = sends(&mut client, Duration::from_secs(2));
-    let of =
-        |took: &[u64]| format!("p50 {} p99 {} of {}", percentile(took, 50), percentile(took, 99), took.len());
+    let calm = sends(&mut clients, Duration::from_secs(2));
+    let of = |[ours, beside]: &[Vec<u64>; 2]| {
+        let [p50, p90, p99] = [50, 90, 99].map(|percent| percentile(ours, percent));
+        format!("p50 {p50} p90 {p90} p99 {p99} of {}, beside it p99 {}", ours.len(), percentile(beside, 99))
+    };
     let [sent, stored, busy] =
         [&counts.sent, &counts.stored, &counts.busy].map(|count| count.load(Ordering::Relaxed));
     println!(
-        "flood: {sent} sent, {stored} stored, {busy} answered busy; another client's sends, µs: before {}, in it {}, after {}",
+        "flood: {sent} sent, {stored} stored, {busy} answered busy; another client's sends, µs: before {}; in it {}; after {}",
         of(&quiet),
         of(&loud),
         of(&calm)
@@ -168,6 +179,6 @@ fn a_flood_costs_no_more_memory_than_is_allowed_and_stops_nobody() {
     println!("memory, MiB: {before} before, every half second {memory:?}, {} after", process.memory());
     let most = memory.iter().max().unwrap();
     assert!(*most < before + ALLOWED + 100, "{most} MiB");
-    assert!(loud.len() > 20, "the other client was served");
-    client.create_topic("After", 1);
+    assert!(loud[0].len() > 20, "the other client was served");
+    clients[0].create_topic("After", 1);
 }

@@ -93,7 +93,7 @@ crate::messages! {
 }
 
 /// Connections of one thread that always have more, and read at a time.
-const TURNS: usize = 2;
+const TURNS: usize = 1;
 /// How often idle connections are looked for.
 const SWEEP: Duration = Duration::from_secs(10);
 /// The wait after an accept that failed, mostly for want of descriptors.
