@@ -201,7 +201,8 @@ async fn serve_some<S: Service>(
     };
     // What arrived whole before a broken frame is served all the same.
     if !requests.is_empty() {
-        let mut serving = pin!(service.serve(requests));
+        // Boxed, since it is large, and a connection that is idle is to be small.
+        let mut serving = Box::pin(service.serve(requests));
         let at_once = poll_fn(|cx| Poll::Ready(serving.as_mut().poll(cx))).await;
         // Whoever waits for room in a mailbox is in nobody's way.
         drop(turn);
