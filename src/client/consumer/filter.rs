@@ -33,18 +33,20 @@ impl Filter {
         Self(Kind::Tags(BTreeSet::new()))
     }
 
-    /// Messages with one of these tags; without any, everything.
+    /// Messages with one of these tags; without any, or with `*` among them, everything.
     pub fn tags(tags: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        Self(Kind::Tags(tags.into_iter().map(Into::into).collect()))
+        let mut all = BTreeSet::new();
+        for tags in tags {
+            // A tag cannot hold what separates tags in an expression.
+            let tags = tags.into();
+            all.extend(tags.split("||").map(str::trim).filter(|tag| !tag.is_empty()).map(str::to_owned));
+        }
+        if all.contains(SUBSCRIBE_ALL) { Self::all() } else { Self(Kind::Tags(all)) }
     }
 
     /// Tags as RocketMQ writes them: `a || b`, `*` for everything.
     pub fn tag_expression(expression: &str) -> Self {
-        let tags = expression.split("||").map(str::trim).filter(|tag| !tag.is_empty());
-        match expression.trim() {
-            "" | SUBSCRIBE_ALL => Self::all(),
-            _ => Self::tags(tags),
-        }
+        Self::tags([expression])
     }
 
     /// Messages whose properties fit the SQL92 expression. Brokers serve it when `enablePropertyFilter` is on.
@@ -104,6 +106,8 @@ mod tests {
         assert_eq!((subscription.topic.as_str(), subscription.sub_version), ("T", 7));
         let all = Filter::from("*").subscription("T", 0);
         assert_eq!((all.sub_string.as_str(), all.tags_set.len()), ("*", 0));
+        assert_eq!(Filter::tags(["*", "a"]), Filter::all());
+        assert_eq!(Filter::tags(["a||b", "c"]), Filter::tag_expression("c || b || a"));
         assert_eq!(Filter::sql("a = 1").subscription("T", 0).expression_type, "SQL92");
     }
 }
