@@ -147,9 +147,15 @@ impl Core {
         }
     }
 
-    /// Changes what brokers are told of a consumer.
-    pub(super) fn update_consumer(&self, group: &str, change: impl FnOnce(&mut ConsumerData)) {
-        if let Some(member) = self.groups().consumers.get_mut(group) {
+    /// Changes what brokers are told of the consumer that `wake` wakes.
+    pub(super) fn update_consumer(
+        &self,
+        group: &str,
+        wake: &Arc<Notify>,
+        change: impl FnOnce(&mut ConsumerData),
+    ) {
+        let mut groups = self.groups();
+        if let Some(member) = groups.consumers.get_mut(group).filter(|it| Arc::ptr_eq(&it.wake, wake)) {
             change(&mut member.data);
         }
     }
@@ -161,18 +167,17 @@ impl Core {
         }
     }
 
-    /// Takes a consumer off the list and tells the brokers.
-    pub(super) async fn remove_consumer(&self, group: &str) {
-        if self.groups().consumers.remove(group).is_some() {
-            self.unregister(None, Some(group)).await;
-        }
+    /// Takes the consumer that `wake` wakes off the list, not one of the same group that came after it; gives
+    /// whether it was there.
+    pub(super) fn remove_consumer(&self, group: &str, wake: &Arc<Notify>) -> bool {
+        let mut groups = self.groups();
+        let is_listed = groups.consumers.get(group).is_some_and(|it| Arc::ptr_eq(&it.wake, wake));
+        is_listed && groups.consumers.remove(group).is_some()
     }
 
-    /// Forgets a group without a word to the brokers, who notice by themselves.
-    pub(super) fn forget(&self, producer: Option<&str>, consumer: Option<&str>) {
-        let mut groups = self.groups();
-        producer.map(|group| groups.producers.remove(group));
-        consumer.map(|group| groups.consumers.remove(group));
+    /// Forgets a producer group without a word to the brokers, who notice by themselves.
+    pub(super) fn forget(&self, producer: &str) {
+        self.groups().producers.remove(producer);
     }
 
     /// Tells all brokers that a group has left.

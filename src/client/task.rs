@@ -13,6 +13,11 @@ impl Task {
         Self(tokio::spawn(future))
     }
 
+    /// Whether it has returned or panicked.
+    pub(super) fn is_over(&self) -> bool {
+        self.0.is_finished()
+    }
+
     /// Waits for its end.
     pub(super) async fn ended(&mut self) {
         // Whether it returned or panicked is all the same to those who wait.

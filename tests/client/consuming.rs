@@ -312,3 +312,47 @@ async fn a_queue_is_read_from_a_time_on() {
     let polled = consumer.poll(WAIT).await.unwrap();
     assert_eq!(polled.iter().map(|message| text(message.body())).collect::<Vec<_>>(), ["late"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_consumer_that_ends_leaves_its_successor_alone() {
+    let cluster = Cluster::start();
+    let client = cluster.client_with_topic("T43", 1).await;
+    let start = || client.push_consumer("c43").subscribe("T43", "*").start_from(Start::First);
+    drop(start().await.unwrap());
+    let successor = start().await.unwrap();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(start().await.is_err(), "the successor is still there");
+    client.producer("p").await.unwrap().send(Message::new("T43", "x")).await.unwrap();
+    successor.recv().await.unwrap().ack();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_or_shutdown_that_is_cancelled_leaves_nobody_behind() {
+    let cluster = Cluster::start();
+    let client = cluster.client_with_topic("T44", 1).await;
+    let push = || client.push_consumer("c44").subscribe("T44", "*").start();
+    let lite = || client.lite_consumer("c44").subscribe("T44", "*").start();
+    assert!(tokio::time::timeout(Duration::ZERO, push()).await.is_err());
+    assert!(tokio::time::timeout(Duration::ZERO, lite()).await.is_err());
+    let consumer = push().await.unwrap();
+    assert!(push().await.is_err(), "one that is refused does not end the other");
+    client.producer("p").await.unwrap().send(Message::new("T44", "x")).await.unwrap();
+    let held = consumer.recv().await.unwrap();
+    let cancelled = tokio::time::timeout(Duration::ZERO, consumer.shutdown(Duration::from_secs(1))).await;
+    assert!(cancelled.is_err());
+    held.ack();
+    consumer.shutdown(WAIT).await;
+    push().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_consumer_may_be_dropped_where_no_runtime_is() {
+    let cluster = Cluster::start();
+    let one = cluster.client_with_topic("T45", 2).await;
+    let two = cluster.client().await;
+    let first = one.push_consumer("c45").subscribe("T45", "*").await.unwrap();
+    let second = two.push_consumer("c45").subscribe("T45", "*").await.unwrap();
+    eventually("one queue each", async || own(&first).len() == 1 && own(&second).len() == 1).await;
+    std::thread::spawn(move || drop(first)).join().unwrap();
+    eventually("both queues", async || own(&second).len() == 2).await;
+}

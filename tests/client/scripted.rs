@@ -311,3 +311,48 @@ async fn what_fails_is_handed_back_and_the_group_is_left_in_order() {
         Some("g")
     );
 }
+
+/// A broker with a queue of ten messages, and a group that was never there.
+async fn never_read() -> (SocketAddr, Log) {
+    start(|request| match request.header.request_code() {
+        RequestCode::GET_CONSUMER_LIST_BY_GROUP => {
+            vec![Frame { body: Bytes::from_static(br#"{"consumerIdList":["127.0.0.1@me"]}"#), ..ok(request) }]
+        }
+        RequestCode::QUERY_CONSUMER_OFFSET => {
+            vec![Frame::response(&request.header, ResponseCode::QUERY_NOT_FOUND)]
+        }
+        code @ (RequestCode::GET_MAX_OFFSET | RequestCode::SEARCH_OFFSET_BY_TIMESTAMP) => {
+            let offset = if code == RequestCode::GET_MAX_OFFSET { 10 } else { 7 };
+            let mut answer = ok(request);
+            answer.header.fields = Fields::new().with("offset", offset);
+            vec![answer]
+        }
+        RequestCode::UPDATE_CONSUMER_OFFSET => vec![ok(request)],
+        // Pulls are held.
+        _ => vec![],
+    })
+    .await
+}
+
+#[tokio::test]
+async fn where_a_group_starts_is_stored_before_a_message_is_done_with() {
+    for (start, expected) in [(Start::Last, "10"), (Start::At(std::time::SystemTime::now()), "7")] {
+        let (address, log) = never_read().await;
+        let client = Client::builder().nameserver(address.to_string()).instance_name("me").await.unwrap();
+        let consumer = client.push_consumer("g").subscribe("T", "*").start_from(start).await.unwrap();
+        let of_topic = |code| {
+            let mut frames = of_code(&log, code);
+            frames.retain(|frame| frame.header.fields.get("topic") == Some("T"));
+            frames
+        };
+        eventually("a pull", async || !of_topic(RequestCode::PULL_MESSAGE).is_empty()).await;
+        let pull = &of_topic(RequestCode::PULL_MESSAGE)[0];
+        assert_eq!(pull.header.fields.get("queueOffset"), Some(expected));
+        consumer.shutdown(Duration::ZERO).await;
+        let stored = of_topic(RequestCode::UPDATE_CONSUMER_OFFSET);
+        assert!(
+            stored.iter().any(|frame| frame.header.fields.get("commitOffset") == Some(expected)),
+            "{stored:?}"
+        );
+    }
+}

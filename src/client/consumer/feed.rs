@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::sync::oneshot;
-use tracing::debug;
+use tracing::{debug, warn};
 
 use super::{
     Outcome,
@@ -43,8 +43,11 @@ async fn hand_out(
 async fn in_order(group: &Group, process: &Arc<ProcessQueue>, mut message: ReceivedMessage) -> bool {
     let offset = message.queue_offset();
     loop {
-        while group.settings.locks() && !process.is_locked() {
+        while group.settings.locks() && !process.is_locked() && !process.is_abandoned() {
             tokio::time::sleep(UNLOCKED).await;
+        }
+        if process.is_abandoned() {
+            return false;
         }
         let (settled, outcome) = oneshot::channel();
         if !hand_out(group, process, message.clone(), Some(settled)).await {
@@ -54,11 +57,12 @@ async fn in_order(group: &Group, process: &Arc<ProcessQueue>, mut message: Recei
         let Ok((outcome, in_hand)) = outcome.await else { return false };
         let times = i32::try_from(message.reconsume_times()).unwrap_or(i32::MAX);
         let is_hopeless = outcome == Outcome::DeadLetter || times >= group.settings.max_reconsume_times();
-        if outcome == Outcome::Done || group.settings.is_broadcast() {
+        if outcome == Outcome::Done {
             group.finish(process, offset);
             return true;
         }
-        if is_hopeless && retry::give_up(group, &message).await {
+        if is_hopeless && (group.settings.is_broadcast() || retry::give_up(group, &message).await) {
+            warn!(id = message.id(), times, "a message was consumed in vain for the last time");
             group.finish(process, offset);
             return true;
         }

@@ -6,12 +6,15 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::{
+    runtime::Handle,
+    sync::{Notify, mpsc, watch},
+};
 use tracing::{debug, warn};
 
 use super::{
     Allocation, Filter, Limits, delivery::Item, feed, offsets::Offsets, process::ProcessQueue, pull,
-    retry::Failure,
+    rebalance, retry::Failure,
 };
 use crate::{
     client::{
@@ -128,8 +131,29 @@ impl Settings {
 #[derive(Debug)]
 pub(super) struct Reading {
     pub(super) process: Arc<ProcessQueue>,
-    pub(super) feed: Task,
-    _pull: Task,
+    /// None once the queue is being handed over.
+    pub(super) feed: Option<Task>,
+    pull: Task,
+}
+
+impl Reading {
+    /// Whether the queue stays, and is not on its way to somebody else.
+    pub(super) fn stays(&self) -> bool {
+        self.feed.is_some()
+    }
+
+    /// Whether a task that serves the queue has ended by itself, as by a panic.
+    pub(super) fn is_dead(&self) -> bool {
+        self.feed.as_ref().is_some_and(|feed| feed.is_over() || self.pull.is_over())
+    }
+}
+
+/// From its start to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Life {
+    Running,
+    Stopping,
+    Ended,
 }
 
 /// A consumer.
@@ -146,7 +170,9 @@ pub(super) struct Group {
     pub(super) failures: mpsc::UnboundedSender<Failure>,
     /// How many messages the application has in its hands.
     pub(super) in_hand: watch::Sender<usize>,
-    pub(super) stopping: watch::Sender<bool>,
+    life: watch::Sender<Life>,
+    /// Where it was started: it may be dropped elsewhere.
+    runtime: Handle,
     subscriptions: Mutex<BTreeMap<String, SubscriptionData>>,
     reading: Mutex<HashMap<MessageQueue, Reading>>,
     tasks: Mutex<Vec<Task>>,
@@ -191,7 +217,8 @@ impl Group {
             items,
             failures,
             in_hand: watch::Sender::new(0),
-            stopping: watch::Sender::new(false),
+            life: watch::Sender::new(Life::Running),
+            runtime: Handle::current(),
             subscriptions: Mutex::new(subscriptions),
             reading: Mutex::default(),
             tasks: Mutex::default(),
@@ -261,18 +288,29 @@ impl Group {
                 }
             }
             let all = subscriptions.values().cloned().collect();
-            self.core.update_consumer(&self.name, |data| data.subscription_data_set = all);
+            self.core.update_consumer(&self.name, &self.wake, |data| data.subscription_data_set = all);
         }
         self.core.heartbeat().await;
         self.wake.notify_one();
         Ok(())
     }
 
-    /// Where to start with a queue (fact sheet: client 4.6).
+    /// Where to start with a queue.
     pub(super) async fn start_offset(&self, queue: &MessageQueue) -> Result<i64> {
+        self.offsets.remove(queue);
         if let Some(stored) = self.offsets.load(&self.core, &self.name, queue).await? {
             return Ok(stored);
         }
+        let offset = self.first_offset(queue).await?;
+        if self.settings.mode != Mode::Lite {
+            // Stored before the first message is done with: who comes next must not start elsewhere.
+            self.offsets.set(queue, offset);
+        }
+        Ok(offset)
+    }
+
+    /// Where to start with a queue that the group never read (fact sheet: client 4.6).
+    async fn first_offset(&self, queue: &MessageQueue) -> Result<i64> {
         let is_retry = queue.topic.starts_with(RETRY_PREFIX);
         match self.settings.start {
             Start::Last if is_retry => Ok(0),
@@ -286,30 +324,84 @@ impl Group {
         }
     }
 
-    /// Reads a queue from `offset` on, in place of how it was read before; not once the consumer is stopping.
+    /// Reads a queue from `offset` on, unless it is read already; not once the consumer is stopping.
     pub(super) fn read(self: &Arc<Self>, queue: MessageQueue, offset: i64) {
         // Looked at under the lock, since the shutdown stops what it finds there.
         let mut all = self.reading();
-        if *self.stopping.borrow() {
-            return;
+        if !self.is_stopping() && !all.contains_key(&queue) {
+            let reading = self.start(ProcessQueue::new(queue.clone()), offset, None);
+            all.insert(queue, reading);
         }
-        debug!(group = self.name, ?queue, offset, "reading");
-        let process = Arc::new(ProcessQueue::new(queue.clone()));
-        process.set_locked(self.settings.locks());
-        let reading = Reading {
-            process: process.clone(),
-            feed: Task::spawn(feed::run(self.clone(), process.clone())),
-            _pull: Task::spawn(pull::run(self.clone(), process, offset)),
+    }
+
+    /// Goes on elsewhere in a queue that is read and stays; gives whether it is.
+    pub(super) fn go_on(self: &Arc<Self>, queue: &MessageQueue, offset: i64) -> bool {
+        let mut all = self.reading();
+        let Some(reading) = all.get_mut(queue).filter(|it| it.stays() && !self.is_stopping()) else {
+            return false;
         };
-        if let Some(before) = all.insert(queue, reading) {
-            before.process.abandon();
+        // From here on nothing that was pulled before counts.
+        reading.process.abandon();
+        let process = ProcessQueue::new(queue.clone());
+        process.pause(reading.process.is_paused());
+        match self.settings.mode {
+            Mode::Lite => process.set_reached(offset),
+            Mode::Concurrent | Mode::Ordered => self.offsets.set(queue, offset),
         }
+        let before = reading.feed.take();
+        *reading = self.start(process, offset, before);
+        true
+    }
+
+    /// Starts the tasks of a queue; in order, after the message that was handed out `before` is done with.
+    fn start(self: &Arc<Self>, process: ProcessQueue, offset: i64, before: Option<Task>) -> Reading {
+        debug!(group = self.name, queue = ?process.queue, offset, "reading");
+        process.set_locked(self.settings.locks());
+        let process = Arc::new(process);
+        let before = before.filter(|_| self.settings.mode == Mode::Ordered);
+        let feeding = feed::run(self.clone(), process.clone());
+        let feed = Task::spawn(async move {
+            if let Some(mut before) = before {
+                before.ended().await;
+            }
+            feeding.await;
+        });
+        let pull = Task::spawn(pull::run(self.clone(), process.clone(), offset));
+        Reading { process, feed: Some(feed), pull }
+    }
+
+    /// Reads a queue no more, if this is how it is read.
+    pub(super) fn leave(&self, process: &Arc<ProcessQueue>) {
+        let mut all = self.reading();
+        if all.get(&process.queue).is_some_and(|reading| Arc::ptr_eq(&reading.process, process)) {
+            all.remove(&process.queue);
+        }
+    }
+
+    /// The queues that are read and stay.
+    pub(super) fn queues(&self) -> Vec<MessageQueue> {
+        let mut queues: Vec<_> =
+            self.reading().iter().filter(|(_, it)| it.stays()).map(|(queue, _)| queue.clone()).collect();
+        queues.sort();
+        queues
     }
 
     /// Notes that a message is done with.
     pub(super) fn finish(&self, process: &ProcessQueue, offset: i64) {
-        if let Some(reached) = process.finish(offset) {
-            self.offsets.raise(&process.queue, reached);
+        process.finish(offset, |reached| {
+            // What was polled is consumed only once the application says so, or comes for more.
+            if self.settings.mode != Mode::Lite {
+                self.offsets.raise(&process.queue, reached);
+            }
+        });
+    }
+
+    /// Notes that all that was polled is consumed.
+    pub(super) fn settle(&self) {
+        for (queue, reading) in self.reading().iter() {
+            if let Some(reached) = reading.process.reached() {
+                self.offsets.set_if_changed(queue, reached);
+            }
         }
     }
 
@@ -322,43 +414,71 @@ impl Group {
         }
     }
 
-    /// Stops taking messages in, waits for those that the application has, stores offsets and leaves.
-    pub(super) async fn shutdown(&self, wait: Duration) {
-        if self.stopping.send_replace(true) {
-            return;
+    pub(super) fn is_stopping(&self) -> bool {
+        *self.life.borrow() != Life::Running
+    }
+
+    /// Waits for the shutdown to begin.
+    pub(super) async fn stopped(&self) {
+        let _ = self.life.subscribe().wait_for(|life| *life != Life::Running).await;
+    }
+
+    /// Stops taking messages in, waits for those that the application has, stores offsets and leaves. It goes on
+    /// when the future is dropped, and whoever calls it again waits too.
+    pub(super) async fn shutdown(self: &Arc<Self>, wait: Duration) {
+        let mut life = self.life.subscribe();
+        if self.begin_to_stop() {
+            self.runtime.spawn(self.clone().end(wait));
         }
+        let _ = life.wait_for(|life| *life == Life::Ended).await;
+    }
+
+    /// Gives whether it was running.
+    fn begin_to_stop(&self) -> bool {
+        self.life.send_if_modified(|life| {
+            let is_running = *life == Life::Running;
+            if is_running {
+                *life = Life::Stopping;
+            }
+            is_running
+        })
+    }
+
+    async fn end(self: Arc<Self>, wait: Duration) {
         let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
-        let reading: Vec<Reading> = self.reading().drain().map(|(_, reading)| reading).collect();
+        // Nothing is pulled any more; what is handed out in order is still waited for.
+        let reading: Vec<(Arc<ProcessQueue>, Option<Task>)> =
+            self.reading().drain().map(|(_, reading)| (reading.process, reading.feed)).collect();
         let mut in_hand = self.in_hand.subscribe();
         if tokio::time::timeout(wait, in_hand.wait_for(|count| *count == 0)).await.is_err() {
             warn!(group = self.name, "messages are still being consumed: they will be delivered again");
         }
-        if self.settings.auto_commit
-            && let Err(error) = self.offsets.persist(&self.core, &self.name, None).await
-        {
+        if let Err(error) = self.offsets.persist(&self.core, &self.name, None).await {
             warn!(group = self.name, %error, "offsets were not stored: messages will be delivered again");
         }
-        reading.iter().for_each(|reading| reading.process.abandon());
+        reading.iter().for_each(|(process, _)| process.abandon());
         if self.settings.locks() {
-            self.unlock(reading.iter().map(|reading| reading.process.queue.clone())).await;
+            self.unlock(reading.iter().map(|(process, _)| process.queue.clone())).await;
         }
         drop((reading, tasks));
         if let Some(tracer) = &self.core.tracer {
             tracer.flush().await;
         }
-        self.core.remove_consumer(&self.name).await;
+        if self.core.remove_consumer(&self.name, &self.wake) {
+            self.core.unregister(None, Some(&self.name)).await;
+        }
+        self.life.send_replace(Life::Ended);
     }
 
     /// As [`Group::shutdown`], in the background; the group's name is free for another consumer at once.
     pub(super) fn end_without_waiting(self: &Arc<Self>) {
-        if *self.stopping.borrow() {
+        // One that was refused was never here.
+        if !self.begin_to_stop() || !self.core.remove_consumer(&self.name, &self.wake) {
             return;
         }
-        self.core.forget(None, Some(&self.name));
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         let group = self.clone();
-        runtime.spawn(async move {
-            group.shutdown(Duration::ZERO).await;
+        self.runtime.spawn(async move {
+            group.clone().end(Duration::ZERO).await;
             group.core.unregister(None, Some(&group.name)).await;
             // One of the same name may have come in the meantime.
             group.core.heartbeat().await;
@@ -367,11 +487,7 @@ impl Group {
 
     /// Gives locks back.
     pub(super) async fn unlock(&self, queues: impl IntoIterator<Item = MessageQueue>) {
-        let mut by_broker: HashMap<String, Vec<MessageQueue>> = HashMap::new();
-        for queue in queues {
-            by_broker.entry(queue.broker_name.clone()).or_default().push(queue);
-        }
-        for (broker, queues) in by_broker {
+        for (broker, queues) in rebalance::by_broker(queues) {
             if let Err(error) = self.core.unlock(&broker, &self.name, queues).await {
                 debug!(group = self.name, broker, %error, "locks were not given back: they expire");
             }

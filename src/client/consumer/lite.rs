@@ -3,15 +3,13 @@
 use std::{
     collections::BTreeMap,
     future::{Future, IntoFuture},
+    path::PathBuf,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use tokio::{
-    sync::{Mutex, mpsc},
-    time::Instant,
-};
+use tokio::sync::{Mutex, mpsc};
 
 use super::{
     Allocation, Filter, Limits, Start,
@@ -19,7 +17,10 @@ use super::{
     group::{Group, Mode, Settings},
     rebalance,
 };
-use crate::client::{Error, MessageQueue, ReceivedMessage, Result, core::Core, task::Task};
+use crate::{
+    client::{Error, MessageQueue, ReceivedMessage, Result, core::Core, task::Task},
+    protocol::heartbeat::MessageModel,
+};
 
 /// Where to go on in a queue.
 ///
@@ -110,6 +111,18 @@ impl LiteConsumerBuilder {
         self.with(|settings| settings.start = start)
     }
 
+    /// Gives every member all queues of its topics; progress is kept in a file of this host.
+    pub fn broadcast(self) -> Self {
+        self.with(|settings| settings.model = MessageModel::Broadcasting)
+    }
+
+    /// Where a broadcast consumer keeps its progress; by default as
+    /// [`PushConsumerBuilder::offsets_file`](super::PushConsumerBuilder::offsets_file).
+    pub fn offsets_file(self, file: impl Into<PathBuf>) -> Self {
+        let file = file.into();
+        self.with(|settings| settings.offsets_file = Some(file))
+    }
+
     /// How subscribed queues are shared, [`Allocation::Average`] by default.
     pub fn allocation(self, allocation: Allocation) -> Self {
         self.with(|settings| settings.allocation = allocation)
@@ -130,7 +143,8 @@ impl LiteConsumerBuilder {
         Self { poll_batch: messages.max(1), ..self }
     }
 
-    /// Whether what was polled is stored as consumed by itself, every 5 s; yes by default.
+    /// Whether what was polled counts as consumed by itself, once more is polled or the consumer is shut down; yes
+    /// by default. It is stored every 5 s.
     pub fn auto_commit(self, auto_commit: bool) -> Self {
         self.with(|settings| settings.auto_commit = auto_commit)
     }
@@ -147,15 +161,17 @@ impl LiteConsumerBuilder {
         }
         let shares = !filters.is_empty();
         let (group, (items, _)) = Group::open(core, group, settings, filters)?;
+        // From here on a start that fails or is dropped leaves nothing behind.
+        let handle = Handle { group, items: Mutex::new(items), poll_batch, shares: OnceLock::new() };
+        let consumer = LiteConsumer { handle: Arc::new(handle) };
+        let group = &consumer.handle.group;
         group.register().await?;
         if shares {
-            group.add_task(Task::spawn(rebalance::run(group.clone())));
+            consumer.must_share(true)?;
         }
         if group.settings.auto_commit {
             group.add_task(Task::spawn(group.clone().keep_offsets()));
         }
-        let handle = Handle { group, items: Mutex::new(items), poll_batch };
-        let consumer = LiteConsumer { handle: Arc::new(handle) };
         if !assigned.is_empty() {
             consumer.assign(assigned).await?;
         }
@@ -172,7 +188,8 @@ impl IntoFuture for LiteConsumerBuilder {
     }
 }
 
-/// Takes messages when it wants to; what was polled counts as consumed. Clones are the same consumer.
+/// Takes messages when it wants to; what was polled counts as consumed with the next poll, or when it is
+/// committed. Clones are the same consumer.
 ///
 /// ```no_run
 /// # async fn f(client: castmq::client::Client) -> Result<(), castmq::client::Error> {
@@ -183,7 +200,11 @@ impl IntoFuture for LiteConsumerBuilder {
 ///     println!("{} in {queue:?}: at {at:?}, stored {stored:?}", consumer.group());
 ///     consumer.pause([&queue]);
 ///     consumer.resume([&queue]);
+///     consumer.commit_to([(queue, 5)]).await?;
 /// }
+/// consumer.subscribe("invoices", "paid").await?;
+/// consumer.unsubscribe("bills").await?;
+/// let all = client.lite_consumer("everything").subscribe("bills", "*").broadcast().offsets_file("b.json").await?;
 /// # Ok(()) }
 /// ```
 #[derive(Clone, Debug)]
@@ -196,6 +217,8 @@ struct Handle {
     group: Arc<Group>,
     items: Mutex<mpsc::Receiver<Item>>,
     poll_batch: usize,
+    /// Whether it shares the queues of its topics, or is assigned queues, once that is decided.
+    shares: OnceLock<bool>,
 }
 
 impl Drop for Handle {
@@ -216,19 +239,24 @@ impl LiteConsumer {
     /// # Errors
     /// [`Error::Closed`] after the shutdown.
     pub async fn poll(&self, timeout: Duration) -> Result<Vec<ReceivedMessage>> {
-        let Handle { group, items, poll_batch } = &*self.handle;
-        let deadline = Instant::now() + timeout;
+        let group = &self.handle.group;
+        if group.settings.auto_commit {
+            group.settle();
+        }
+        tokio::select! {
+            biased;
+            () = group.stopped() => Err(Error::Closed),
+            polled = tokio::time::timeout(timeout, self.take()) => polled.unwrap_or(Ok(vec![])),
+        }
+    }
+
+    async fn take(&self) -> Result<Vec<ReceivedMessage>> {
+        let Handle { group, items, poll_batch, .. } = &*self.handle;
         let mut polled = Vec::new();
-        loop {
-            if *group.stopping.borrow() {
-                return Err(Error::Closed);
-            }
-            let Ok(mut items) = tokio::time::timeout_at(deadline, items.lock()).await else {
-                return Ok(polled);
-            };
-            let Ok(item) = tokio::time::timeout_at(deadline, items.recv()).await else { return Ok(polled) };
+        let mut items = items.lock().await;
+        while polled.is_empty() {
             // From here on nothing waits: what was taken is given.
-            let mut next = Some(item.ok_or(Error::Closed)?);
+            let mut next = Some(items.recv().await.ok_or(Error::Closed)?);
             while let Some(Item { message, process, .. }) = next {
                 if !process.is_abandoned() {
                     group.finish(&process, message.queue_offset());
@@ -236,17 +264,13 @@ impl LiteConsumer {
                 }
                 next = if polled.len() < *poll_batch { items.try_recv().ok() } else { None };
             }
-            if !polled.is_empty() {
-                return Ok(polled);
-            }
         }
+        Ok(polled)
     }
 
     /// The queues that are read at the moment.
     pub fn queues(&self) -> Vec<MessageQueue> {
-        let mut queues: Vec<_> = self.handle.group.reading().keys().cloned().collect();
-        queues.sort();
-        queues
+        self.handle.group.queues()
     }
 
     /// The queues of a topic.
@@ -264,17 +288,11 @@ impl LiteConsumer {
     /// [`Error::Config`] for a consumer that subscribes; else what asking for an offset comes to.
     pub async fn assign(&self, queues: impl IntoIterator<Item = MessageQueue>) -> Result<()> {
         let group = &self.handle.group;
-        if !group.topics().is_empty() {
-            return Err(Error::config("this consumer subscribes to topics: its queues cannot be assigned"));
-        }
+        self.must_share(false)?;
         let wanted: Vec<MessageQueue> = queues.into_iter().collect();
         let gone: Vec<MessageQueue> =
             group.reading().keys().filter(|queue| !wanted.contains(queue)).cloned().collect();
-        for queue in gone {
-            if let Some(reading) = group.reading().remove(&queue) {
-                reading.process.abandon();
-            }
-        }
+        rebalance::drop_queues(group, gone).await;
         for queue in wanted {
             let is_read = group.reading().contains_key(&queue);
             if !is_read {
@@ -286,6 +304,41 @@ impl LiteConsumer {
         Ok(())
     }
 
+    /// Adds a topic whose queues are shared in the group, or changes its filter.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a consumer that is assigned queues, or a name that brokers would refuse.
+    pub async fn subscribe(&self, topic: &str, filter: impl Into<Filter>) -> Result<()> {
+        self.must_share(true)?;
+        self.handle.group.subscribe(topic, Some(filter.into())).await
+    }
+
+    /// Ends the subscription of a topic.
+    ///
+    /// # Errors
+    /// As [`subscribe`](Self::subscribe).
+    pub async fn unsubscribe(&self, topic: &str) -> Result<()> {
+        self.must_share(true)?;
+        self.handle.group.subscribe(topic, None).await
+    }
+
+    /// Decides whether queues are shared or assigned, unless that is decided.
+    fn must_share(&self, shares: bool) -> Result<()> {
+        let Handle { group, shares: decided, .. } = &*self.handle;
+        if decided.set(shares).is_ok() && shares {
+            group.add_task(Task::spawn(rebalance::run(group.clone())));
+        }
+        match (shares, decided.get() == Some(&shares)) {
+            (_, true) => Ok(()),
+            (false, _) => {
+                Err(Error::config("this consumer subscribes to topics: its queues cannot be assigned"))
+            }
+            (true, _) => {
+                Err(Error::config("this consumer is assigned queues: it cannot subscribe to topics"))
+            }
+        }
+    }
+
     /// Goes on elsewhere in a queue that is read; what was pulled of it and not polled is forgotten.
     ///
     /// # Errors
@@ -294,9 +347,7 @@ impl LiteConsumer {
     pub async fn seek(&self, queue: &MessageQueue, to: Seek) -> Result<()> {
         let group = &self.handle.group;
         let core = &group.core;
-        if !group.reading().contains_key(queue) {
-            return Err(Error::config(format!("queue {queue:?} is not read by this consumer")));
-        }
+        self.must_read(queue)?;
         let (min, max) = (core.min_offset(queue).await?, core.max_offset(queue).await?);
         let offset = match to {
             Seek::Begin => min,
@@ -310,9 +361,14 @@ impl LiteConsumer {
                 core.offset_of_time(queue, i64::try_from(since).unwrap_or(i64::MAX)).await?
             }
         };
-        group.offsets.set(queue, offset);
-        group.read(queue.clone(), offset);
-        Ok(())
+        if group.go_on(queue, offset) { Ok(()) } else { self.must_read(queue) }
+    }
+
+    fn must_read(&self, queue: &MessageQueue) -> Result<()> {
+        match self.handle.group.reading().contains_key(queue) {
+            true => Ok(()),
+            false => Err(Error::config(format!("queue {queue:?} is not read by this consumer"))),
+        }
     }
 
     /// Stops pulling from these queues; what was pulled can still be polled.
@@ -336,26 +392,43 @@ impl LiteConsumer {
     /// The first failure; all queues are tried.
     pub async fn commit(&self) -> Result<()> {
         let group = &self.handle.group;
+        group.settle();
+        group.offsets.persist(&group.core, &group.name, None).await
+    }
+
+    /// Stores these offsets, each that of the next message to be consumed of a queue, whatever was polled.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a queue that is not read, before anything is stored; else as [`commit`](Self::commit).
+    pub async fn commit_to(&self, offsets: impl IntoIterator<Item = (MessageQueue, i64)>) -> Result<()> {
+        let group = &self.handle.group;
+        let offsets: Vec<_> = offsets.into_iter().collect();
+        offsets.iter().try_for_each(|(queue, _)| self.must_read(queue))?;
+        offsets.iter().for_each(|(queue, offset)| group.offsets.set(queue, *offset));
         group.offsets.persist(&group.core, &group.name, None).await
     }
 
     /// Where the next poll of a queue goes on, if anything was polled or sought yet.
     pub fn position(&self, queue: &MessageQueue) -> Option<i64> {
-        self.handle.group.offsets.get(queue)
+        self.handle.group.reading().get(queue)?.process.reached()
     }
 
-    /// How far the group is, as its broker knows it.
+    /// How far the group is, as its broker or the file of offsets knows it.
     ///
     /// # Errors
     /// What asking the broker comes to.
     pub async fn committed(&self, queue: &MessageQueue) -> Result<Option<i64>> {
         let group = &self.handle.group;
         group.core.routes.route(&group.core.pool, &queue.topic).await?;
-        group.core.committed(&group.name, queue).await
+        group.offsets.load(&group.core, &group.name, queue).await
     }
 
     /// Stops, stores what was polled if it does so by itself, and leaves the group.
     pub async fn shutdown(&self) {
-        self.handle.group.shutdown(Duration::ZERO).await;
+        let group = &self.handle.group;
+        if group.settings.auto_commit {
+            group.settle();
+        }
+        group.shutdown(Duration::ZERO).await;
     }
 }

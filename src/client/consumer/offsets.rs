@@ -25,17 +25,19 @@ struct Progress {
 #[derive(Debug)]
 pub(super) struct Offsets {
     table: Mutex<HashMap<MessageQueue, Progress>>,
+    /// Held while something is stored: an old offset must not arrive after a new one.
+    storing: tokio::sync::Mutex<()>,
     /// None: the brokers keep them.
     file: Option<PathBuf>,
 }
 
 impl Offsets {
     pub(super) fn at_brokers() -> Self {
-        Self { table: Mutex::default(), file: None }
+        Self { table: Mutex::default(), storing: Default::default(), file: None }
     }
 
     pub(super) fn in_file(file: PathBuf) -> Self {
-        Self { table: Mutex::default(), file: Some(file) }
+        Self { table: Mutex::default(), storing: Default::default(), file: Some(file) }
     }
 
     fn table(&self) -> MutexGuard<'_, HashMap<MessageQueue, Progress>> {
@@ -66,6 +68,13 @@ impl Offsets {
         self.table().insert(queue.clone(), Progress { reached: offset, stored: None });
     }
 
+    /// Sets progress unless it is there already.
+    pub(super) fn set_if_changed(&self, queue: &MessageQueue, offset: i64) {
+        if self.get(queue) != Some(offset) {
+            self.set(queue, offset);
+        }
+    }
+
     pub(super) fn get(&self, queue: &MessageQueue) -> Option<i64> {
         self.table().get(queue).map(|progress| progress.reached)
     }
@@ -80,6 +89,7 @@ impl Offsets {
     /// # Errors
     /// The first failure; the others are stored all the same, and what failed is tried again next time.
     pub(super) async fn persist(&self, core: &Core, group: &str, only: Option<&MessageQueue>) -> Result<()> {
+        let _storing = self.storing.lock().await;
         let changed: Vec<(MessageQueue, i64)> = self
             .table()
             .iter()
@@ -101,9 +111,11 @@ impl Offsets {
             changed.iter().for_each(|(queue, offset)| self.stored(queue, *offset));
             return Ok(());
         }
-        for (queue, offset) in &changed {
-            match core.commit(group, queue, *offset).await {
-                Ok(()) => self.stored(queue, *offset),
+        for (queue, _) in &changed {
+            // What it is by now, if it is still ours.
+            let Some(offset) = self.get(queue) else { continue };
+            match core.commit(group, queue, offset).await {
+                Ok(()) => self.stored(queue, offset),
                 Err(error) => {
                     debug!(group, ?queue, %error, "an offset was not stored");
                     outcome = outcome.and(Err(error));

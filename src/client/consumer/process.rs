@@ -56,6 +56,8 @@ struct State {
     is_dropped: bool,
     is_leaving: bool,
     is_paused: bool,
+    /// How far the application is, once it has finished or sought anything.
+    reached: Option<i64>,
     locked_at: Option<Instant>,
 }
 
@@ -74,7 +76,7 @@ impl ProcessQueue {
         for message in messages {
             let (offset, size) = (message.queue_offset(), message.size());
             if offset >= state.end {
-                state.end = offset + 1;
+                state.end = offset.saturating_add(1);
                 state.bytes += size;
                 state.messages.insert(offset, message);
             }
@@ -93,7 +95,7 @@ impl ProcessQueue {
                     return None;
                 }
                 if let Some((offset, message)) = state.messages.range(state.cursor..).next() {
-                    let (next, message) = (offset + 1, message.clone());
+                    let (next, message) = (offset.saturating_add(1), message.clone());
                     state.cursor = next;
                     return Some(message);
                 }
@@ -102,18 +104,30 @@ impl ProcessQueue {
         }
     }
 
-    /// Removes a message that is done with; gives the offset that the group has now reached, unless the queue
-    /// belongs to somebody else by now.
-    pub(super) fn finish(&self, offset: i64) -> Option<i64> {
+    /// Removes a message that is done with, and tells `reach` the offset that the group has now reached; not once
+    /// the queue is given up.
+    pub(super) fn finish(&self, offset: i64, reach: impl FnOnce(i64)) {
         let mut state = self.state();
         if let Some(message) = state.messages.remove(&offset) {
             state.bytes = state.bytes.saturating_sub(message.size());
         }
         let reached = state.messages.keys().next().copied().unwrap_or(state.end);
-        let is_ours = !state.is_dropped;
+        if !state.is_dropped {
+            state.reached = Some(reached);
+            // Under the lock: once the queue is given up, nothing is noted any more.
+            reach(reached);
+        }
         drop(state);
         self.left.notify_one();
-        is_ours.then_some(reached)
+    }
+
+    /// How far the application is, if it has finished or sought anything.
+    pub(super) fn reached(&self) -> Option<i64> {
+        self.state().reached
+    }
+
+    pub(super) fn set_reached(&self, offset: i64) {
+        self.state().reached = Some(offset);
     }
 
     /// Waits until there is room within the limits, and nobody has paused the queue.
@@ -126,7 +140,7 @@ impl ProcessQueue {
     fn has_room(&self, limits: &Limits, counts_span: bool) -> bool {
         let state = self.state();
         let span = match (state.messages.first_key_value(), state.messages.last_key_value()) {
-            (Some((first, _)), Some((last, _))) if counts_span => last - first,
+            (Some((first, _)), Some((last, _))) if counts_span => last.saturating_sub(*first),
             _ => 0,
         };
         !state.is_paused
@@ -145,6 +159,10 @@ impl ProcessQueue {
     pub(super) fn pause(&self, pause: bool) {
         self.state().is_paused = pause;
         self.left.notify_one();
+    }
+
+    pub(super) fn is_paused(&self) -> bool {
+        self.state().is_paused
     }
 
     /// Gives the queue up: nothing is handed out or committed any more.
@@ -176,5 +194,30 @@ impl ProcessQueue {
     /// Whether the lock can still be trusted.
     pub(super) fn is_locked(&self) -> bool {
         self.state().locked_at.is_some_and(|at| at.elapsed() < LOCK_TRUSTED)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_noted_once_a_queue_is_given_up() {
+        let process = ProcessQueue::new(MessageQueue::default());
+        let mut noted = Vec::new();
+        process.finish(i64::MAX, |reached| noted.push(reached));
+        process.abandon();
+        process.finish(1, |reached| noted.push(reached));
+        assert_eq!((noted, process.reached()), (vec![0], Some(0)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lock_is_trusted_for_a_while() {
+        let process = ProcessQueue::new(MessageQueue::default());
+        process.set_locked(true);
+        tokio::time::advance(LOCK_TRUSTED - Duration::from_millis(1)).await;
+        assert!(process.is_locked());
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert!(!process.is_locked());
     }
 }

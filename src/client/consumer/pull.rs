@@ -71,11 +71,10 @@ pub(super) async fn run(group: Arc<Group>, process: Arc<ProcessQueue>, mut offse
                     next,
                     "the queue has no such offset: it is read from elsewhere"
                 );
-                process.abandon();
-                group.offsets.set(queue, next);
-                // The next member to read the queue may be another one.
-                let _ = group.offsets.persist(&group.core, &group.name, Some(queue)).await;
-                group.read(queue.clone(), next);
+                // The next pull stores it too. One that was given up says nothing about how the queue is read now.
+                if !process.is_abandoned() {
+                    group.go_on(queue, next);
+                }
                 return;
             }
             Err(error) => {

@@ -162,6 +162,8 @@ impl PushConsumerBuilder {
             return Err(Error::config(format!("consumer group {group} has no subscription")));
         }
         let (group, (items, failures)) = Group::open(core, group, settings, filters)?;
+        // From here on a start that fails or is dropped leaves nothing behind.
+        let handle = Handle { group: group.clone(), items: Mutex::new(items), concurrency, handler_timeout };
         group.register().await?;
         group.add_task(Task::spawn(retry::run(group.clone(), failures)));
         group.add_task(Task::spawn(rebalance::run(group.clone())));
@@ -169,7 +171,6 @@ impl PushConsumerBuilder {
         if group.settings.locks() {
             group.add_task(Task::spawn(rebalance::keep_locks(group.clone())));
         }
-        let handle = Handle { group, items: Mutex::new(items), concurrency, handler_timeout };
         Ok(PushConsumer { handle: Arc::new(handle) })
     }
 }
@@ -229,14 +230,13 @@ impl PushConsumer {
     /// The next message; none once the consumer is shut down. Dropping the future loses nothing.
     pub async fn recv(&self) -> Option<Delivery> {
         let group = &self.handle.group;
-        let mut stopping = group.stopping.subscribe();
-        let stopped = async { stopping.wait_for(|stopping| *stopping).await.map(drop) };
+        let stopped = group.stopped();
         tokio::pin!(stopped);
         loop {
             let mut items = self.handle.items.lock().await;
             let item = tokio::select! {
                 biased;
-                _ = &mut stopped => return None,
+                () = &mut stopped => return None,
                 item = items.recv() => item?,
             };
             if !item.process.is_abandoned() {
@@ -303,9 +303,7 @@ impl PushConsumer {
 
     /// The queues that this member reads at the moment.
     pub fn queues(&self) -> Vec<crate::client::MessageQueue> {
-        let mut queues: Vec<_> = self.handle.group.reading().keys().cloned().collect();
-        queues.sort();
-        queues
+        self.handle.group.queues()
     }
 
     /// Pulls no more from the queues that it reads; what was pulled is still handed out.

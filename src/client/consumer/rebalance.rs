@@ -8,9 +8,12 @@ use std::{
 
 use tracing::{debug, info, warn};
 
-use super::group::{Group, Reading};
+use super::{
+    group::{Group, Reading},
+    process::ProcessQueue,
+};
 use crate::{
-    client::Result,
+    client::{Result, task::Task},
     protocol::{message::MessageQueue, topic::RETRY_PREFIX},
 };
 
@@ -21,10 +24,18 @@ const RENEW_LOCKS: Duration = Duration::from_secs(20);
 /// How long an ordered queue waits for the message that is being consumed before somebody else reads it.
 const LAST_MESSAGE: Duration = Duration::from_secs(30);
 
-/// Rebalances at the interval, when woken, and soon again while something is unsettled.
+/// Rebalances until the consumer is stopping.
 pub(super) async fn run(group: Arc<Group>) {
+    tokio::select! {
+        () = group.stopped() => {}
+        () = rounds(&group) => {}
+    }
+}
+
+/// Rebalances at the interval, when woken, and soon again while something is unsettled.
+async fn rounds(group: &Arc<Group>) {
     loop {
-        let wait = if round(&group).await { group.settings.rebalance_interval } else { BETWEEN };
+        let wait = if round(group).await { group.settings.rebalance_interval } else { BETWEEN };
         if tokio::time::timeout(wait, group.wake.notified()).await.is_ok() {
             // Changes come in bursts; the first one is served at once, those after it together.
             tokio::time::sleep(BETWEEN / 10).await;
@@ -35,12 +46,16 @@ pub(super) async fn run(group: Arc<Group>) {
 /// One round over all topics; gives whether it settled everything.
 async fn round(group: &Arc<Group>) -> bool {
     let topics = group.topics();
-    let unsubscribed: Vec<MessageQueue> = {
+    // Besides what is not subscribed any more, what nobody serves: it is read anew.
+    let lost: Vec<MessageQueue> = {
         let reading = group.reading();
-        reading.keys().filter(|queue| !topics.contains(&queue.topic)).cloned().collect()
+        let is_lost = |(queue, reading): &(&MessageQueue, &Reading)| {
+            reading.is_dead() || reading.stays() && !topics.contains(&queue.topic)
+        };
+        reading.iter().filter(is_lost).map(|(queue, _)| queue.clone()).collect()
     };
-    let mut changed = !unsubscribed.is_empty();
-    drop_queues(group, unsubscribed).await;
+    let mut changed = !lost.is_empty();
+    drop_queues(group, lost).await;
     let mut is_settled = true;
     for topic in topics {
         match balance(group, &topic).await {
@@ -85,7 +100,9 @@ async fn balance(group: &Arc<Group>, topic: &str) -> Result<Balanced> {
         }
         group.settings.allocation.allocate(&core.client_id, &queues, &members)
     };
-    let (gone, new) = difference(group.reading().keys().filter(|queue| queue.topic == topic), &wanted);
+    let (mut gone, new) = difference(group.reading().keys().filter(|queue| queue.topic == topic), &wanted);
+    // One that is being handed over goes by itself, and comes back only after that.
+    gone.retain(|queue| group.reading().get(queue).is_some_and(Reading::stays));
     let mut changed = !gone.is_empty();
     if changed || !new.is_empty() {
         info!(
@@ -103,7 +120,6 @@ async fn balance(group: &Arc<Group>, topic: &str) -> Result<Balanced> {
     for queue in lock_all(group, new).await {
         match group.start_offset(&queue).await {
             Ok(offset) => {
-                group.offsets.remove(&queue);
                 group.read(queue, offset);
                 changed = true;
                 added += 1;
@@ -128,18 +144,21 @@ fn difference<'a>(
 }
 
 /// Stops reading queues, and stores how far they were read.
-async fn drop_queues(group: &Arc<Group>, queues: Vec<MessageQueue>) {
+pub(super) async fn drop_queues(group: &Arc<Group>, queues: Vec<MessageQueue>) {
     for queue in queues {
-        let Some(reading) = group.reading().remove(&queue) else { continue };
         if group.settings.locks() {
-            tokio::spawn(hand_over(group.clone(), reading));
-        } else {
+            hand_over(group, &queue);
+            continue;
+        }
+        let reading = group.reading().remove(&queue);
+        if let Some(reading) = reading {
             reading.process.abandon();
             store_and_forget(group, &queue).await;
         }
     }
 }
 
+/// Stores how far a queue was read that is read no more.
 async fn store_and_forget(group: &Group, queue: &MessageQueue) {
     if let Err(error) = group.offsets.persist(&group.core, &group.name, Some(queue)).await {
         warn!(group = group.name, ?queue, %error, "an offset was not stored: messages will be delivered again");
@@ -147,16 +166,30 @@ async fn store_and_forget(group: &Group, queue: &MessageQueue) {
     group.offsets.remove(queue);
 }
 
-/// Gives an ordered queue up once its current message is done with: until then nobody else may have the lock.
-async fn hand_over(group: Arc<Group>, reading: Reading) {
-    let Reading { process, mut feed, .. } = reading;
+/// Gives an ordered queue up once its current message is done with: until then nobody may have the lock, nor read
+/// it here again.
+fn hand_over(group: &Arc<Group>, queue: &MessageQueue) {
+    let mut all = group.reading();
+    let Some(reading) = all.get_mut(queue) else { return };
+    let (process, Some(feed)) = (reading.process.clone(), reading.feed.take()) else { return };
     process.stop_after_current();
+    tokio::spawn(after_current(group.clone(), process, feed));
+}
+
+async fn after_current(group: Arc<Group>, process: Arc<ProcessQueue>, mut feed: Task) {
     if tokio::time::timeout(LAST_MESSAGE, feed.ended()).await.is_err() {
         warn!(group = group.name, queue = ?process.queue, "a message takes long: its queue is given up");
     }
+    // One whose lock was lost is abandoned already: how far it was is for its new owner to say.
+    let has_lock = !process.is_abandoned();
     process.abandon();
-    store_and_forget(&group, &process.queue).await;
-    group.unlock([process.queue.clone()]).await;
+    if has_lock {
+        store_and_forget(&group, &process.queue).await;
+        group.unlock([process.queue.clone()]).await;
+    }
+    group.leave(&process);
+    // It may have been given to this member again.
+    group.wake.notify_one();
 }
 
 /// Those of the queues that this client may read.
@@ -164,12 +197,8 @@ async fn lock_all(group: &Group, queues: Vec<MessageQueue>) -> Vec<MessageQueue>
     if !group.settings.locks() {
         return queues;
     }
-    let mut by_broker: HashMap<String, Vec<MessageQueue>> = HashMap::new();
-    for queue in queues {
-        by_broker.entry(queue.broker_name.clone()).or_default().push(queue);
-    }
     let mut locked = Vec::new();
-    for (broker, queues) in by_broker {
+    for (broker, queues) in by_broker(queues) {
         match group.core.lock(&broker, &group.name, queues).await {
             Ok(got) => locked.extend(got),
             Err(error) => debug!(group = group.name, broker, %error, "no locks"),
@@ -178,17 +207,46 @@ async fn lock_all(group: &Group, queues: Vec<MessageQueue>) -> Vec<MessageQueue>
     locked
 }
 
+/// Queues by the broker that has them.
+pub(super) fn by_broker(
+    queues: impl IntoIterator<Item = MessageQueue>,
+) -> HashMap<String, Vec<MessageQueue>> {
+    let mut by_broker: HashMap<String, Vec<MessageQueue>> = HashMap::new();
+    for queue in queues {
+        by_broker.entry(queue.broker_name.clone()).or_default().push(queue);
+    }
+    by_broker
+}
+
 /// Renews the locks of an ordered consumer.
 pub(super) async fn keep_locks(group: Arc<Group>) {
     loop {
         tokio::time::sleep(RENEW_LOCKS).await;
-        let queues: Vec<MessageQueue> = group.reading().keys().cloned().collect();
-        let locked: HashSet<MessageQueue> = lock_all(&group, queues).await.into_iter().collect();
-        for (queue, reading) in group.reading().iter() {
-            // One that was not renewed may be trusted until it expires.
-            if locked.contains(queue) {
-                reading.process.set_locked(true);
+        for (broker, queues) in by_broker(group.queues()) {
+            match group.core.lock(&broker, &group.name, queues.clone()).await {
+                Ok(locked) => renewed(&group, &queues, &locked),
+                Err(error) => {
+                    debug!(group = group.name, broker, %error, "locks are trusted until they expire")
+                }
             }
+        }
+    }
+}
+
+/// Goes on with what is still locked. What is not, or was trusted no more in the meantime, somebody else may have
+/// read: nothing here counts any more, and once it is locked again, it is read from where the group is by then.
+fn renewed(group: &Arc<Group>, queues: &[MessageQueue], locked: &[MessageQueue]) {
+    for queue in queues {
+        let Some(process) = group.reading().get(queue).map(|reading| reading.process.clone()) else {
+            continue;
+        };
+        if locked.contains(queue) && process.is_locked() {
+            process.set_locked(true);
+        } else {
+            warn!(group = group.name, ?queue, "the lock of a queue was lost");
+            process.abandon();
+            group.offsets.remove(queue);
+            hand_over(group, queue);
         }
     }
 }

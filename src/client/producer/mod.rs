@@ -70,7 +70,7 @@ struct Shared {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        self.core.forget(Some(&self.group), None);
+        self.core.forget(&self.group);
     }
 }
 
