@@ -187,3 +187,24 @@ async fn a_broadcast_is_polled_by_all() {
     send_numbers(&producer, "T55", 1).await;
     assert_eq!(poll(&start(&one, "1.json").await.unwrap(), 1).await, ["0"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_an_operator_sends_moves_nothing() {
+    let cluster = Cluster::start();
+    let client = cluster.client_with_topic("T59", 1).await;
+    let producer = client.producer("p").await.unwrap();
+    let receipt = producer.send(Message::new("T59", "0")).await.unwrap();
+    let start = || client.lite_consumer("c59").start_from(Start::First);
+    let consumer = start().await.unwrap();
+    let queues = consumer.queues_of("T59").await.unwrap();
+    consumer.assign(queues.clone()).await.unwrap();
+    assert_eq!(poll(&consumer, 1).await, ["0"]);
+    consumer.shutdown().await;
+    let consumer = start().assign(queues.clone()).await.unwrap();
+    let sent = client.admin().consume_directly("c59", client.id(), &receipt.offset_message_id).await;
+    assert!(sent.is_err(), "{sent:?}");
+    assert!(consumer.poll(Duration::from_millis(200)).await.unwrap().is_empty());
+    consumer.shutdown().await;
+    let consumer = start().await.unwrap();
+    assert_eq!(consumer.committed(&queues[0]).await.unwrap(), Some(1));
+}

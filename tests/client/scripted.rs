@@ -356,3 +356,44 @@ async fn where_a_group_starts_is_stored_before_a_message_is_done_with() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_queue_whose_lock_was_refused_is_read_anew_once_it_is_locked_again() {
+    let (locks, reads) = (Arc::new(Mutex::new(0)), Arc::new(Mutex::new(0)));
+    let (address, log) = start(move |request| match request.header.request_code() {
+        RequestCode::GET_CONSUMER_LIST_BY_GROUP => {
+            vec![Frame { body: Bytes::from_static(br#"{"consumerIdList":["127.0.0.1@me"]}"#), ..ok(request) }]
+        }
+        RequestCode::LOCK_BATCH_MQ => {
+            let queue = r#"{"brokerName":"b","queueId":0,"topic":"T"}"#;
+            let is_asked = text(&request.body).contains(r#""topic":"T""#);
+            *locks.lock().unwrap() += usize::from(is_asked);
+            // Another member has it when it is to be renewed.
+            let granted = if is_asked && *locks.lock().unwrap() != 2 { queue } else { "" };
+            vec![Frame { body: format!(r#"{{"lockOKMQSet":[{granted}]}}"#).into(), ..ok(request) }]
+        }
+        RequestCode::QUERY_CONSUMER_OFFSET => {
+            let mut answer = ok(request);
+            *reads.lock().unwrap() += 1;
+            answer.header.fields =
+                Fields::new().with("offset", if *reads.lock().unwrap() == 1 { 5 } else { 7 });
+            vec![answer]
+        }
+        RequestCode::UPDATE_CONSUMER_OFFSET => vec![ok(request)],
+        // Pulls are held.
+        _ => vec![],
+    })
+    .await;
+    let client = Client::builder().nameserver(address.to_string()).instance_name("me").await.unwrap();
+    let consumer = client.push_consumer("g").subscribe("T", "*").ordered().await.unwrap();
+    let pulled = || -> Vec<_> {
+        let pulls = of_code(&log, RequestCode::PULL_MESSAGE);
+        pulls.iter().map(|pull| pull.header.fields.number::<i64>("queueOffset").unwrap()).collect()
+    };
+    eventually("a pull", async || pulled() == [5]).await;
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(20)).await;
+    tokio::time::resume();
+    eventually("a pull from where the group is by now", async || pulled() == [5, 7]).await;
+    drop(consumer);
+}

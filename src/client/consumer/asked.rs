@@ -9,12 +9,7 @@ use std::{
 use serde::Serialize;
 use tokio::sync::oneshot;
 
-use super::{
-    Outcome,
-    delivery::Item,
-    group::{Group, Mode},
-    process::ProcessQueue,
-};
+use super::{Outcome, delivery::Item, group::Group, process::ProcessQueue, settings::Mode};
 use crate::{
     client::{ReceivedMessage, core::Questions},
     protocol::{json, message::MessageQueue, offsets::ConsumerStatusBody, subscription::SubscriptionData},

@@ -8,9 +8,10 @@ use tracing::{debug, warn};
 use super::{
     Outcome,
     delivery::{InHand, Item},
-    group::{Group, Mode},
+    group::Group,
     process::ProcessQueue,
     retry,
+    settings::Mode,
 };
 use crate::client::ReceivedMessage;
 
@@ -43,10 +44,11 @@ async fn hand_out(
 async fn in_order(group: &Group, process: &Arc<ProcessQueue>, mut message: ReceivedMessage) -> bool {
     let offset = message.queue_offset();
     loop {
-        while group.settings.locks() && !process.is_locked() && !process.is_abandoned() {
+        while group.settings.locks() && !process.is_locked() && !process.is_leaving() {
             tokio::time::sleep(UNLOCKED).await;
         }
-        if process.is_abandoned() {
+        // What was not handed out yet, or failed, is for whoever reads the queue next.
+        if process.is_leaving() {
             return false;
         }
         let (settled, outcome) = oneshot::channel();

@@ -14,8 +14,9 @@ use tokio::sync::{Mutex, mpsc};
 use super::{
     Allocation, Filter, Limits, Start,
     delivery::Item,
-    group::{Group, Mode, Settings},
+    group::Group,
     rebalance,
+    settings::{Mode, Settings},
 };
 use crate::{
     client::{Error, MessageQueue, ReceivedMessage, Result, core::Core, task::Task},

@@ -13,11 +13,12 @@ mod pull;
 mod push;
 mod rebalance;
 mod retry;
+mod settings;
 
 pub use allocate::Allocation;
 pub use delivery::{Deliveries, Delivery, Outcome};
 pub use filter::Filter;
-pub use group::Start;
 pub use lite::{LiteConsumer, LiteConsumerBuilder, Seek};
 pub use process::Limits;
 pub use push::{PushConsumer, PushConsumerBuilder};
+pub use settings::Start;

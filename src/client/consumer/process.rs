@@ -178,6 +178,12 @@ impl ProcessQueue {
         self.arrived.notify_one();
     }
 
+    /// Whether nothing is handed out any more.
+    pub(super) fn is_leaving(&self) -> bool {
+        let state = self.state();
+        state.is_dropped || state.is_leaving
+    }
+
     pub(super) fn is_abandoned(&self) -> bool {
         self.state().is_dropped
     }

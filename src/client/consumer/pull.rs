@@ -4,11 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tracing::{debug, warn};
 
-use super::{
-    filter,
-    group::{Group, Mode},
-    process::ProcessQueue,
-};
+use super::{filter, group::Group, process::ProcessQueue, settings::Mode};
 use crate::{
     client::{Error, Result, calls::Pulled},
     protocol::{

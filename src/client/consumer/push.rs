@@ -19,8 +19,9 @@ use tracing::{Instrument, debug_span, warn};
 use super::{
     Allocation, Deliveries, Delivery, Filter, Limits, Outcome, Start,
     delivery::Item,
-    group::{Group, Mode, Settings},
+    group::Group,
     rebalance, retry,
+    settings::{Mode, Settings},
 };
 use crate::{
     client::{Error, ReceivedMessage, Result, core::Core, task::Task},
@@ -239,7 +240,7 @@ impl PushConsumer {
                 () = &mut stopped => return None,
                 item = items.recv() => item?,
             };
-            if !item.process.is_abandoned() {
+            if !item.process.is_leaving() {
                 return Some(Delivery::of(item, group));
             }
         }
