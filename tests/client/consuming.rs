@@ -326,20 +326,25 @@ async fn a_consumer_that_ends_leaves_its_successor_alone() {
     successor.recv().await.unwrap().ack();
 }
 
+/// Begins and drops a future; gives whether that was half-way.
+async fn is_cancelled(future: impl Future) -> bool {
+    let mut future = Box::pin(future);
+    std::future::poll_fn(|cx| std::task::Poll::Ready(future.as_mut().poll(cx).is_pending())).await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_start_or_shutdown_that_is_cancelled_leaves_nobody_behind() {
     let cluster = Cluster::start();
     let client = cluster.client_with_topic("T44", 1).await;
     let push = || client.push_consumer("c44").subscribe("T44", "*").start();
     let lite = || client.lite_consumer("c44").subscribe("T44", "*").start();
-    assert!(tokio::time::timeout(Duration::ZERO, push()).await.is_err());
-    assert!(tokio::time::timeout(Duration::ZERO, lite()).await.is_err());
+    assert!(is_cancelled(push()).await);
+    assert!(is_cancelled(lite()).await);
     let consumer = push().await.unwrap();
     assert!(push().await.is_err(), "one that is refused does not end the other");
     client.producer("p").await.unwrap().send(Message::new("T44", "x")).await.unwrap();
     let held = consumer.recv().await.unwrap();
-    let cancelled = tokio::time::timeout(Duration::ZERO, consumer.shutdown(Duration::from_secs(1))).await;
-    assert!(cancelled.is_err());
+    assert!(is_cancelled(consumer.shutdown(Duration::from_secs(1))).await);
     held.ack();
     consumer.shutdown(WAIT).await;
     push().await.unwrap();
