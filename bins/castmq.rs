@@ -12,10 +12,7 @@ use castmq::{
         supervision::{Budget, Spec, Strategy},
     },
     bench_cli,
-    config::{
-        Addresses,
-        args::{self, CastmqArgs, CastmqCommand},
-    },
+    config::args::{self, CastmqArgs, CastmqCommand},
     store_cli, tree_cli,
 };
 
@@ -39,8 +36,11 @@ fn main() -> ExitCode {
         let handles = BrokerThreads::start(threads, config.broker.remoting_threads);
         let nameserver = Nameserver::bind(config.namesrv, loaded.file)?;
         let address = nameserver.address();
-        if config.broker.namesrv_addr.0.iter().any(|addr| addr.ends_with(":0")) {
-            config.broker.namesrv_addr = Addresses(vec![format!("127.0.0.1:{}", address.port())]);
+        // Only our own nameserver can be meant by the port that the system is to choose.
+        for known in &mut config.broker.namesrv_addr.0 {
+            if let Some(host) = known.strip_suffix(":0") {
+                *known = format!("{host}:{}", address.port());
+            }
         }
         let broker = OpenBroker::open(config.broker)?;
         let mut lines = vec![format!("nameserver: listening on {address}")];

@@ -97,7 +97,7 @@ impl Target for CastmqConfig {
     fn settle(&mut self) -> Result<(), ConfigError> {
         Config::settle(&mut self.namesrv)?;
         Config::settle(&mut self.broker)?;
-        if self.broker.namesrv_addr.0.is_empty() && self.namesrv.listen_port != 0 {
+        if self.broker.namesrv_addr.0.is_empty() {
             let bound = self.namesrv.bind_address;
             let ip = if bound.is_unspecified() { Ipv4Addr::LOCALHOST.into() } else { bound };
             let own = SocketAddr::new(ip, self.namesrv.listen_port);

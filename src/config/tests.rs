@@ -155,6 +155,8 @@ fn castmq_is_a_whole_cluster_on_this_machine() {
     assert_eq!((config.broker.listen_port, config.broker.ha_listen_port), (20911, 20912));
     assert_eq!(config.broker.commit_log_dir(), PathBuf::from("/d/commitlog"));
     assert_eq!(config.namesrv.kv_config_path, PathBuf::from("/d/namesrv/kvConfig.json"));
+    let config = load::<CastmqArgs>(&["--namesrv-port", "0"], &[]).unwrap().config;
+    assert_eq!(config.broker.namesrv_addr.0, ["127.0.0.1:0"], "the port that the system gives");
 }
 
 #[test]
