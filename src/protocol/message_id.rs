@@ -78,6 +78,16 @@ pub fn batch_id(host: SocketAddr, offsets: impl IntoIterator<Item = i64>) -> Str
     ids
 }
 
+/// The eight upper-case digits of a number, all at once: each of its half bytes in a byte of its own.
+fn hex_digits(number: u32) -> [u8; 8] {
+    let mut halves = u64::from(number);
+    halves = (halves | halves << 16) & 0x0000_FFFF_0000_FFFF;
+    halves = (halves | halves << 8) & 0x00FF_00FF_00FF_00FF;
+    halves = (halves | halves << 4) & 0x0F0F_0F0F_0F0F_0F0F;
+    let is_letter = (halves + 0x0606_0606_0606_0606) >> 4 & 0x0101_0101_0101_0101;
+    (halves + 0x3030_3030_3030_3030 + is_letter * u64::from(b'A' - b'9' - 1)).to_be_bytes()
+}
+
 /// Upper-case hexadecimal text of an id, held inline.
 #[derive(Clone, Copy)]
 pub struct IdText {
@@ -96,11 +106,16 @@ impl IdText {
     }
 
     fn push_bytes(&mut self, bytes: &[u8]) {
-        let free = self.digits.get_mut(self.len..).unwrap_or_default();
-        for (pair, byte) in free.chunks_exact_mut(2).zip(bytes) {
-            let digit = |nibble: u8| nibble + if nibble < 10 { b'0' } else { b'A' - 10 };
-            pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 0xF)]);
-            self.len += 2;
+        for part in bytes.chunks(4) {
+            let number = part.iter().fold(0, |number, byte| number << 8 | u32::from(*byte));
+            let digits = hex_digits(number);
+            let used = digits.len() - 2 * part.len();
+            if let (Some(place), Some(digits)) =
+                (self.digits.get_mut(self.len..self.len + 2 * part.len()), digits.get(used..))
+            {
+                place.copy_from_slice(digits);
+                self.len += digits.len();
+            }
         }
     }
 

@@ -55,12 +55,10 @@ pub fn unit_of<'a>(record: &Record<'a>, rules: &DispatchRules) -> Option<Entry<'
         return None;
     }
     let topic = record.topic_name()?;
-    let delay = (topic == SCHEDULE).then(|| delay_of(record, rules)).flatten();
-    let tags_code = match delay {
-        Some(delay) => record.store_timestamp.saturating_add(delay),
-        None => tags_code(record),
-    };
-    let unit = Unit { tags_code, ..plain_unit(record)? };
+    let mut unit = plain_unit(record)?;
+    if let Some(delay) = (topic == SCHEDULE).then(|| delay_of(record, rules)).flatten() {
+        unit.tags_code = record.store_timestamp.saturating_add(delay);
+    }
     Some(Entry { topic, queue_id: record.queue_id, queue_offset: record.queue_offset, unit })
 }
 
@@ -89,12 +87,8 @@ fn plain_unit(record: &Record<'_>) -> Option<Unit> {
     Some(Unit {
         physical_offset: PhysicalOffset(record.physical_offset.0),
         size: i32::try_from(record.size).ok()?,
-        tags_code: tags_code(record),
+        tags_code: message::tags_code(record.property(name::TAGS)),
     })
-}
-
-fn tags_code(record: &Record<'_>) -> i64 {
-    message::tags_code(record.property(name::TAGS))
 }
 
 fn delay_of(record: &Record<'_>, rules: &DispatchRules) -> Option<i64> {

@@ -26,7 +26,7 @@ pub(super) const ENTRY: usize = 20;
 pub(super) const NAME_DIGITS: usize = 17;
 
 /// Between topic and tags in the key of a tag.
-const TAG_MARK: &str = "T#";
+const TAG_MARK: &[u8] = b"T#";
 
 /// Where the index lies and how its files are cut; both numbers must be those that wrote the files.
 #[derive(Debug, Clone)]
@@ -201,7 +201,7 @@ impl KeyIndex {
         key: &str,
         period: &'a Period,
     ) -> Box<dyn Iterator<Item = PhysicalOffset> + 'a> {
-        self.matches_of_hash(hash_on(of_topic(topic), key), period)
+        self.matches_of_hash(hash_on(of_topic(topic), key.as_bytes()), period)
     }
 
     /// [`KeyIndex::matches`] for the records with these tags.
@@ -211,7 +211,7 @@ impl KeyIndex {
         tags: &str,
         period: &'a Period,
     ) -> Box<dyn Iterator<Item = PhysicalOffset> + 'a> {
-        self.matches_of_hash(hash_on(hash_on(of_topic(topic), TAG_MARK), tags), period)
+        self.matches_of_hash(hash_on(hash_on(of_topic(topic), TAG_MARK), tags.as_bytes()), period)
     }
 
     fn matches_of_hash<'a>(
@@ -258,24 +258,23 @@ fn for_each_key_hash(
 ) -> Result<(), StoreError> {
     let Some(topic) = record.topic_name() else { return Ok(()) };
     let [unique, keys, tags] = record.properties_named([name::UNIQ_KEY, name::KEYS, name::TAGS]);
-    let text = |value: Option<_>| value.map(String::from_utf8_lossy).filter(|value| !value.is_empty());
     let of_topic = of_topic(topic);
-    if let Some(unique) = text(unique) {
-        act(positive(hash_on(of_topic, &unique)))?;
+    if let Some(unique) = unique {
+        act(positive(hash_on(of_topic, unique)))?;
     }
-    if let Some(keys) = text(keys) {
-        let mut each = keys.split(' ').filter(|key| !key.is_empty());
+    if let Some(keys) = keys {
+        let mut each = keys.split(|&byte| byte == b' ').filter(|key| !key.is_empty());
         each.try_for_each(|key| act(positive(hash_on(of_topic, key))))?;
     }
-    match text(tags) {
-        Some(tags) => act(positive(hash_on(hash_on(of_topic, TAG_MARK), &tags))),
+    match tags {
+        Some(tags) => act(positive(hash_on(hash_on(of_topic, TAG_MARK), tags))),
         None => Ok(()),
     }
 }
 
 /// The hash of what stands before each key of a topic.
 fn of_topic(topic: &str) -> i32 {
-    hash_on(hash_on(0, topic), "#")
+    hash_on(hash_on(0, topic.as_bytes()), b"#")
 }
 
 /// The keys of a record, hashed, in the order in which they are put in.

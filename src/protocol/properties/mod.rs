@@ -6,6 +6,8 @@ pub mod name;
 
 use std::borrow::Cow;
 
+use memchr::{memchr, memchr2};
+
 /// Ends a name.
 pub const NAME_END: u8 = 0x01;
 /// Ends a value.
@@ -23,19 +25,28 @@ pub struct PropertyError {
 
 /// The properties of a text, in its order. Items without a name or without a value are passed over, the
 /// last 0x02 may be missing.
-pub fn iter(text: &[u8]) -> impl DoubleEndedIterator<Item = (&[u8], &[u8])> {
-    text.split(|&byte| byte == VALUE_END).filter_map(split_item)
-}
-
-fn split_item(item: &[u8]) -> Option<(&[u8], &[u8])> {
-    let end = item.iter().position(|&byte| byte == NAME_END)?;
-    let (name, value) = (item.get(..end)?, item.get(end + 1..)?);
-    (!name.is_empty() && !value.is_empty()).then_some((name, value))
+pub fn iter(text: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        loop {
+            let (name, behind) = rest.split_at(memchr2(NAME_END, VALUE_END, rest)?);
+            let (separator, behind) = behind.split_first()?;
+            if *separator == VALUE_END {
+                rest = behind;
+                continue;
+            }
+            let (value, behind) = behind.split_at(memchr(VALUE_END, behind).unwrap_or(behind.len()));
+            rest = behind.get(1..).unwrap_or_default();
+            if !name.is_empty() && !value.is_empty() {
+                return Some((name, value));
+            }
+        }
+    })
 }
 
 /// The value of a property; where a name stands twice, the last one counts.
 pub fn get<'a>(text: &'a [u8], name: &str) -> Option<&'a [u8]> {
-    iter(text).rev().find(|(found, _)| *found == name.as_bytes()).map(|(_, value)| value)
+    iter(text).filter(|(found, _)| *found == name.as_bytes()).last().map(|(_, value)| value)
 }
 
 /// As [`get`], for a value that is text.

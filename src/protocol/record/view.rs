@@ -180,7 +180,7 @@ impl<'a> RecordView<'a> {
     }
 
     /// The properties, in the order of the text.
-    pub fn iter_properties(&self) -> impl DoubleEndedIterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
+    pub fn iter_properties(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
         properties::iter(self.properties)
     }
 
