@@ -176,7 +176,7 @@ impl Fields {
 
     /// The value of `key` as a flag; "true" in any case is true, any other text false.
     pub fn flag(&self, key: &str) -> Option<bool> {
-        self.get(key).map(is_true)
+        self.find(key).map(|raw| is_true(raw.as_bytes()))
     }
 
     fn find(&self, key: &str) -> Option<Raw<'_>> {
@@ -221,9 +221,14 @@ pub struct Raw<'a> {
 }
 
 impl<'a> Raw<'a> {
+    /// The value's bytes.
+    pub fn as_bytes(self) -> &'a [u8] {
+        self.fields.slice(self.place)
+    }
+
     /// The value as text.
     pub fn as_str(self) -> &'a str {
-        utf8(self.fields.slice(self.place))
+        utf8(self.as_bytes())
     }
 
     /// The value as text of its own; a slice of the received block, or a copy of what was built.
@@ -238,8 +243,8 @@ impl<'a> Raw<'a> {
 }
 
 /// Whether a flag's text means true.
-pub(super) fn is_true(text: &str) -> bool {
-    text.eq_ignore_ascii_case("true")
+pub(super) fn is_true(text: &[u8]) -> bool {
+    text.eq_ignore_ascii_case(b"true")
 }
 
 fn utf8(bytes: &[u8]) -> &str {
@@ -263,6 +268,7 @@ impl FieldPlaces {
     const TYPICAL: usize = 20;
 
     /// Notes a field.
+    #[inline]
     pub(super) fn add(&mut self, key: Range<usize>, value: Range<usize>) -> Result<(), TooManyFields> {
         if self.0.is_empty() {
             self.0.reserve_exact(Self::TYPICAL);

@@ -206,6 +206,9 @@ impl<'a> Head<'a> {
 /// Replaces what is not UTF-8 by question marks, in place: such a header is served, as RocketMQ does, whose
 /// replacement character would need more room.
 fn scrub(mut bytes: &mut [u8]) {
+    if bytes.is_ascii() {
+        return;
+    }
     while let Err(error) = std::str::from_utf8(bytes) {
         let Some((_, rest)) = bytes.split_at_mut_checked(error.valid_up_to()) else { return };
         let wrong = error.error_len().unwrap_or(rest.len());

@@ -33,6 +33,9 @@ use crate::{
 /// How long a connection waits for a full queue before its requests are answered that the system is busy.
 const PATIENCE: Duration = Duration::from_millis(200);
 
+/// Room for the first jobs of a queue.
+const FEW: usize = 4;
+
 /// The sends that arrived together on one connection, by queue: each queue is told once.
 pub(super) struct Sends<'a> {
     broker: &'a Arc<Broker>,
@@ -176,7 +179,12 @@ impl<'a> Sends<'a> {
         let known = self.queues.iter_mut().find(|sends| sends.queue_id == queue_id && sends.topic == *topic);
         match known {
             Some(sends) => sends.jobs.push(job),
-            None => self.queues.push(QueueSends { topic: topic.clone(), queue_id, jobs: vec![job] }),
+            None => {
+                let mut jobs = Vec::with_capacity(FEW);
+                let topic = topic.clone();
+                jobs.push(job);
+                self.queues.push(QueueSends { topic, queue_id, jobs });
+            }
         }
     }
 

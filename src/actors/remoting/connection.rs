@@ -232,6 +232,7 @@ pub(super) async fn write_all(
             if outgoing.recv_many(&mut things, MOST_ANSWERS).await == 0 {
                 return Ok(());
             }
+            unwritten.reserve(things.len());
         }
         loop {
             for thing in things.drain(..) {

@@ -17,6 +17,9 @@ const COPY_BELOW: usize = 4 << 10;
 /// Entries of one vectored write.
 const MAX_SLICES: usize = 64;
 
+/// What a receipt is when it is encoded, and what any answer costs beside its bytes.
+const RECEIPT: usize = 256;
+
 /// One thing to write.
 #[derive(Debug)]
 pub(super) enum Outgoing {
@@ -32,8 +35,6 @@ pub(super) enum Outgoing {
 impl Outgoing {
     /// About how many bytes it keeps until it is written.
     pub(super) fn cost(&self) -> usize {
-        /// What a receipt is when it is encoded, and what any answer costs beside its bytes.
-        const RECEIPT: usize = 256;
         match self {
             Self::Sent(_) => RECEIPT,
             Self::Frame { head, body } => RECEIPT + head.len() + body.iter().map(Bytes::len).sum::<usize>(),
@@ -112,6 +113,11 @@ impl Unwritten {
 
     pub(super) fn is_empty(&self) -> bool {
         self.len == 0
+    }
+
+    /// Makes room for so many answers at once, and for what the encoding of each asks for ahead.
+    pub(super) fn reserve(&mut self, answers: usize) {
+        self.small.reserve((answers + 2) * RECEIPT);
     }
 
     /// Appends a thing; false for [`Outgoing::Close`].

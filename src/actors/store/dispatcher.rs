@@ -16,7 +16,7 @@ use crate::{
     store::{
         PhysicalOffset, QueueOffset, Store,
         consume_queue::Unit,
-        dispatch::unit_of,
+        dispatch::{Entry, unit_of},
         scan::{Found, Verify, examine},
     },
 };
@@ -73,6 +73,35 @@ struct Group {
     units: Vec<Unit>,
 }
 
+/// What is new in each queue, in the order of their first messages.
+#[derive(Default)]
+struct Groups<'w> {
+    all: Vec<Group>,
+    places: HashMap<(&'w str, i32), usize>,
+    /// Where the last message went: the next one often goes there too.
+    last: Option<((&'w str, i32), usize)>,
+}
+
+impl<'w> Groups<'w> {
+    fn add(&mut self, entry: Entry<'w>, window: &Bytes) {
+        let queue = (entry.topic, entry.queue_id);
+        let place = match self.last {
+            Some((last, place)) if last == queue => place,
+            _ => *self.places.entry(queue).or_insert(self.all.len()),
+        };
+        self.last = Some((queue, place));
+        match self.all.get_mut(place) {
+            Some(group) => group.units.push(entry.unit),
+            None => self.all.push(Group {
+                topic: window.slice_ref(entry.topic.as_bytes()),
+                queue_id: entry.queue_id,
+                at: entry.queue_offset,
+                units: vec![entry.unit],
+            }),
+        }
+    }
+}
+
 impl Dispatcher {
     pub(super) fn new(
         store: Arc<Store>,
@@ -127,8 +156,7 @@ impl Dispatcher {
         cx: &mut Cx<'_, Self>,
     ) -> Option<(Vec<Group>, PhysicalOffset, Millis)> {
         let rules = &self.store.options().rules;
-        let mut groups: Vec<Group> = Vec::new();
-        let mut places: HashMap<(&[u8], i32), usize> = HashMap::new();
+        let mut groups = Groups::default();
         let (mut at, mut timestamp) = (from, 0);
         let mut rest: &[u8] = window;
         while !rest.is_empty() {
@@ -136,17 +164,7 @@ impl Dispatcher {
                 Found::Record(record) => {
                     timestamp = record.store_timestamp;
                     if let Some(entry) = unit_of(&record, rules) {
-                        let key = (entry.topic.as_bytes(), entry.queue_id);
-                        let place = *places.entry(key).or_insert(groups.len());
-                        match groups.get_mut(place) {
-                            Some(group) => group.units.push(entry.unit),
-                            None => groups.push(Group {
-                                topic: window.slice_ref(key.0),
-                                queue_id: entry.queue_id,
-                                at: entry.queue_offset,
-                                units: vec![entry.unit],
-                            }),
-                        }
+                        groups.add(entry, window);
                     }
                     record.size
                 }
@@ -162,7 +180,7 @@ impl Dispatcher {
             at = at.plus(size);
             rest = rest.get(size..).unwrap_or_default();
         }
-        Some((groups, at, timestamp))
+        Some((groups.all, at, timestamp))
     }
 
     /// A record that alone is larger than a round.

@@ -12,7 +12,7 @@ use crate::protocol::language::Language;
 
 /// Reads a header block.
 pub(super) fn decode(mut block: BytesMut) -> Result<Header, HeaderError> {
-    let mut reader = Reader { block: &mut block, at: 0 };
+    let mut reader = Reader { block: &mut block, at: 0, is_plain: false };
     let code = i16::from_be_bytes(reader.array("code")?);
     let [language] = reader.array("language")?;
     let version = i16::from_be_bytes(reader.array("version")?);
@@ -21,6 +21,8 @@ pub(super) fn decode(mut block: BytesMut) -> Result<Header, HeaderError> {
     let remark = reader.long_text("remark")?;
     let ext_len = reader.len32("ext fields")?;
     let end = reader.at + ext_len;
+    // All plain, as nearly always: no text needs a look of its own.
+    reader.is_plain = reader.block.get(reader.at..end).is_some_and(<[u8]>::is_ascii);
     let mut places = FieldPlaces::default();
     while reader.at < end {
         let key = reader.short_text("ext key")?;
@@ -52,6 +54,8 @@ pub(super) fn decode(mut block: BytesMut) -> Result<Header, HeaderError> {
 struct Reader<'a> {
     block: &'a mut [u8],
     at: usize,
+    /// Whether every text from here on is ASCII.
+    is_plain: bool,
 }
 
 impl Reader<'_> {
@@ -79,7 +83,10 @@ impl Reader<'_> {
 
     fn text(&mut self, len: usize, part: &'static str) -> Result<Range<usize>, HeaderError> {
         let range = self.at..self.at + len;
-        scrub(self.block.get_mut(range.clone()).ok_or(HeaderError::Binary { part })?);
+        let text = self.block.get_mut(range.clone()).ok_or(HeaderError::Binary { part })?;
+        if !self.is_plain {
+            scrub(text);
+        }
         self.at = range.end;
         Ok(range)
     }

@@ -66,7 +66,7 @@ impl Field for i64 {
 
 impl Field for bool {
     fn read(found: Option<Raw<'_>>) -> Option<Self> {
-        found.map(|raw| is_true(raw.as_str()))
+        found.map(|raw| is_true(raw.as_bytes()))
     }
 
     fn value(&self) -> Option<Value<'_>> {
