@@ -20,8 +20,6 @@ use crate::protocol::record::{BLANK_LEN, MAGIC_BLANK};
 
 /// What was appended last is in memory: a kernel that lacks memory takes older pages first.
 const HOT_TAIL: usize = 8 << 20;
-/// No system has smaller pages.
-const LEAST_PAGE: usize = 4096;
 
 /// The log as its readers, its flusher and its allocator share it.
 #[derive(Debug)]
@@ -196,11 +194,11 @@ impl CommitLog {
         file.resident(start..start.saturating_add(max))
     }
 
-    /// Reads bytes only to have them in memory: for threads that may wait for the device.
+    /// Reads bytes only to have them in memory ([`MappedFile::load`]).
     pub fn load(&self, offset: PhysicalOffset, len: usize) {
-        if let Some(bytes) = self.slice(offset, len) {
-            let pages = bytes.iter().step_by(LEAST_PAGE).chain(bytes.last());
-            std::hint::black_box(pages.fold(0, |sum, byte| sum ^ byte));
+        if let Some(file) = self.files.find(offset) {
+            let start = offset.since(file.base());
+            file.load(start..start.saturating_add(len));
         }
     }
 

@@ -17,6 +17,11 @@ use super::error::StoreError;
 use super::lease::{Lease, Seats};
 use super::watermarks::PhysicalOffset;
 
+/// Bytes that the system is told of at a time, a multiple of any page.
+const PIECE: usize = 128 << 10;
+/// How far the system reads ahead of what is read from the device.
+const READ_AHEAD: usize = 1 << 20;
+
 /// The memory of a file, unmapped when the file and the last slice of it are gone.
 struct Mapping(MmapRaw);
 
@@ -53,6 +58,8 @@ pub struct MappedFile {
     mapping: Arc<Mapping>,
     whole: Bytes,
     published: AtomicUsize,
+    /// Up to here page faults read nothing ahead.
+    loaded_to: AtomicUsize,
     writer: Seats,
     disk: Arc<dyn Disk>,
 }
@@ -81,7 +88,16 @@ impl MappedFile {
         let published = AtomicUsize::new(published.min(map.len()));
         let mapping = Arc::new(Mapping(map));
         let whole = Bytes::from_owner(Shared(mapping.clone()));
-        MappedFile { base, path, mapping, whole, published, writer: Seats::default(), disk }
+        MappedFile {
+            base,
+            path,
+            mapping,
+            whole,
+            published,
+            loaded_to: AtomicUsize::new(0),
+            writer: Seats::default(),
+            disk,
+        }
     }
 
     /// Memory of the process's own that stands for the unpublished rest of this file, at the same positions.
@@ -157,6 +173,29 @@ impl MappedFile {
         let pages = present.iter().take_while(|page| *page & 1 == 1).count();
         let known = if asked == 0 { (first + pages * page).min(end) } else { end };
         known.saturating_sub(range.start)
+    }
+
+    /// Reads published bytes into memory, for threads that may wait for the device, and has the system begin with
+    /// what lies behind them. Whoever reads on finds it there: page faults read nothing ahead from now on, as
+    /// that would be done, and memory for it found, by a thread that serves.
+    pub fn load(&self, range: Range<usize>) {
+        let page = rustix::param::page_size();
+        let (start, published) = (range.start - range.start % page, self.published());
+        let (end, ahead) = (range.end.min(published), (range.end + READ_AHEAD).min(published));
+        if start >= end {
+            return;
+        }
+        if self.loaded_to.fetch_max(end, Ordering::Relaxed) < end {
+            let _ = self.mapping.0.advise_range(Advice::Random, 0, end);
+        }
+        // In pieces: within a call the system may not let other threads have the core. One that takes no advice
+        // reads page by page.
+        for at in (start..ahead).step_by(PIECE) {
+            let _ = self.mapping.0.advise_range(Advice::WillNeed, at, PIECE.min(ahead - at));
+        }
+        if let Some(bytes) = self.slice(start..end) {
+            std::hint::black_box(bytes.iter().step_by(page).fold(0, |sum, byte| sum ^ byte));
+        }
     }
 
     /// The right to write from `published` on, or `None` while another writer of this file lives.
@@ -288,12 +327,15 @@ mod tests {
     }
 
     #[test]
-    fn warming_and_syncing_change_nothing() {
+    fn warming_loading_and_syncing_change_nothing() {
         let (_dir, file) = file(0);
         let mut writer = file.writer().unwrap();
         writer.reserve(3).unwrap().copy_from_slice(b"abc");
         file.warm(0..1 << 20);
+        file.load(0..3);
         writer.publish(3);
+        file.load(1..1 << 20);
+        assert_eq!(file.slice(0..3).unwrap(), "abc");
         file.sync(0..3).unwrap();
         assert_eq!(std::fs::read(file.path()).unwrap()[..4], *b"abc\0");
     }

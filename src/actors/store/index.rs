@@ -175,6 +175,11 @@ impl Indexer {
         let log = self.store.log();
         let from = self.position.max(log.min_offset());
         let Some(window) = log.contiguous(from, limit.since(from)) else { return Ok(()) };
+        let slice = window.len().min(SLICE);
+        if log.resident(from, slice) < slice {
+            // Page faults read nothing ahead where cold readers were.
+            log.load(from, slice);
+        }
         let mut rest: &[u8] = &window;
         self.position = from;
         while !rest.is_empty() && self.position.since(from) < SLICE {

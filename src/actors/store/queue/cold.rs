@@ -13,6 +13,10 @@ use crate::{
 pub(crate) const AT_ONCE: usize = 4;
 /// Bytes of the log that one question after what is in memory covers.
 const WINDOW: usize = 128 << 10;
+/// Bytes between two records that are rather read with them.
+const AT_A_TIME: usize = 128 << 10;
+/// Niceness of the threads that read: whoever serves goes first.
+const BEHIND: i32 = 10;
 /// How often one pull is sent to the device before it is answered with what it has come to.
 const MOST_LOADS: u8 = 32;
 
@@ -28,7 +32,17 @@ impl Cold {
     /// Reads it. What cannot be read is met again, and told, when it is served.
     fn load(&self, log: &CommitLog) {
         match self {
-            Self::Records(runs) => runs.iter().for_each(|run| log.load(run.from, run.len)),
+            Self::Records(runs) => {
+                // Close together they are read at once, with what lies between: other queues' consumers want that.
+                let near = |one: &Run, next: &Run| next.from.since(one.from) <= AT_A_TIME;
+                for part in runs.chunk_by(near) {
+                    if let [first, ..] = part
+                        && let [.., last] = part
+                    {
+                        log.load(first.from, last.from.plus(last.len).since(first.from));
+                    }
+                }
+            }
             Self::Units { path, at, len } => {
                 let _ = File::open(path).and_then(|file| file.read_at(&mut vec![0; *len], *at));
             }
@@ -93,7 +107,12 @@ impl TopicQueue {
         cx.spawn(async move {
             // Never closed; and a thread that cannot be had leaves the read to the queue.
             let _place = places.acquire().await;
-            let _ = tokio::task::spawn_blocking(move || cold.load(&log)).await;
+            let read = move || {
+                // Of the calling thread alone; without the right to, it only competes more.
+                let _ = rustix::process::setpriority_process(None, BEHIND);
+                cold.load(&log);
+            };
+            let _ = tokio::task::spawn_blocking(read).await;
             QueueMessage::Pull(job)
         });
     }
