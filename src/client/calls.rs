@@ -111,7 +111,7 @@ impl Core {
         Ok(ids)
     }
 
-    /// Pulls once.
+    /// Pulls once. A held pull that nobody answers closes its connection.
     pub(super) async fn pull(
         &self,
         address: &str,
@@ -120,7 +120,8 @@ impl Core {
         request: &PullMessageRequest,
         timeout: Duration,
     ) -> Result<Pulled> {
-        let answer = self.pool.call(address, core::request(code, request, vec![]), timeout).await?;
+        let pull = core::request(code, request, vec![]);
+        let answer = self.pool.call_or_close(address, pull, timeout).await?;
         let answered =
             |answer: &Frame| PullMessageResponse::from_fields(&answer.header.fields).answered_by(address);
         match answer.header.response_code() {

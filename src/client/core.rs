@@ -53,9 +53,21 @@ pub(super) struct Core {
 /// Who is here, as brokers are told.
 #[derive(Debug, Default)]
 struct Groups {
-    producers: HashMap<String, Option<mpsc::Sender<Asked>>>,
+    producers: HashMap<String, Listed>,
     consumers: HashMap<String, Member>,
 }
+
+/// A producer of this client.
+#[derive(Debug)]
+struct Listed {
+    /// Tells it from one of the same group that comes after it.
+    place: Place,
+    /// Gets the brokers' questions about transactions.
+    checks: Option<mpsc::Sender<Asked>>,
+}
+
+/// A producer's own place in the list.
+pub(super) type Place = Arc<()>;
 
 /// A consumer of this client.
 #[derive(Clone, Debug)]
@@ -125,13 +137,15 @@ impl Core {
         self.unique_ids.next_id(super::now_millis())
     }
 
-    /// Lists a producer group; `checks` gets the broker's questions about transactions.
-    pub(super) fn add_producer(&self, group: &str, checks: Option<mpsc::Sender<Asked>>) -> Result<()> {
+    /// Lists a producer group, and has the brokers told soon: they ask only whom they know about transactions.
+    pub(super) fn add_producer(&self, group: &str, checks: Option<mpsc::Sender<Asked>>) -> Result<Place> {
         match self.groups().producers.entry(group.to_owned()) {
             std::collections::hash_map::Entry::Occupied(_) => Err(twice("producer", group)),
             std::collections::hash_map::Entry::Vacant(entry) => {
-                entry.insert(checks);
-                Ok(())
+                let place = Place::default();
+                entry.insert(Listed { place: place.clone(), checks });
+                self.pool.connected.notify_one();
+                Ok(place)
             }
         }
     }
@@ -160,9 +174,9 @@ impl Core {
         }
     }
 
-    /// Takes a producer group off the list and tells the brokers.
-    pub(super) async fn remove_producer(&self, group: &str) {
-        if self.groups().producers.remove(group).is_some() {
+    /// Takes a producer off the list and tells the brokers.
+    pub(super) async fn remove_producer(&self, group: &str, place: &Place) {
+        if self.forget(group, place) {
             self.unregister(Some(group), None).await;
         }
     }
@@ -175,9 +189,11 @@ impl Core {
         is_listed && groups.consumers.remove(group).is_some()
     }
 
-    /// Forgets a producer group without a word to the brokers, who notice by themselves.
-    pub(super) fn forget(&self, producer: &str) {
-        self.groups().producers.remove(producer);
+    /// Forgets a producer without a word to the brokers, who notice by themselves; gives whether it was there.
+    pub(super) fn forget(&self, producer: &str, place: &Place) -> bool {
+        let mut groups = self.groups();
+        let is_listed = groups.producers.get(producer).is_some_and(|it| Arc::ptr_eq(&it.place, place));
+        is_listed && groups.producers.remove(producer).is_some()
     }
 
     /// Tells all brokers that a group has left.
@@ -208,7 +224,7 @@ impl Core {
 
     /// Who answers questions about transactions of a group.
     pub(super) fn checker(&self, group: &str) -> Option<mpsc::Sender<Asked>> {
-        self.groups().producers.get(group).cloned().flatten()
+        self.groups().producers.get(group)?.checks.clone()
     }
 
     /// Asks a server; any code but success is an error.
@@ -247,13 +263,11 @@ impl Core {
     }
 
     async fn beat(&self, address: &str, body: bytes::Bytes) {
-        match self.call(address, RequestCode::HEART_BEAT, &(), body).await {
+        let beat = request(RequestCode::HEART_BEAT, &(), body);
+        match self.pool.call_or_close(address, beat, self.request_timeout).await {
             Ok(_) => {}
             Err(Error::Timeout { .. }) => {
                 warn!(address, "a broker does not answer heartbeats: its connection is made anew");
-                if let Ok(connection) = self.pool.get(address).await {
-                    connection.close();
-                }
             }
             Err(error) => debug!(address, %error, "no heartbeat"),
         }

@@ -90,17 +90,17 @@ pub(super) async fn serve(core: Weak<Core>, mut inbound: mpsc::Receiver<Inbound>
         };
         debug!(%code, is_served = served.is_some(), address = %asked.address, "asked by a server");
         match served {
-            Some(Served::Now(body)) => asked.answer(ResponseCode::SUCCESS, &body).await,
+            Some(Served::Now(body)) => asked.answer(ResponseCode::SUCCESS, &body),
             Some(Served::Later(answer)) => {
                 tokio::spawn(async move {
                     let (code, body) = match answer.await {
                         Ok(body) => (ResponseCode::SUCCESS, body),
                         Err(_) => (ResponseCode::SYSTEM_ERROR, Vec::new()),
                     };
-                    asked.answer(code, &body).await;
+                    asked.answer(code, &body);
                 });
             }
-            None => asked.answer(ResponseCode::SYSTEM_ERROR, b"").await,
+            None => asked.answer(ResponseCode::SYSTEM_ERROR, b""),
         }
     }
 }

@@ -180,7 +180,7 @@ impl ReceivedMessage {
 
     /// The same message, consumed in vain once more.
     pub(super) fn once_more(mut self) -> Self {
-        self.reconsume_times += 1;
+        self.reconsume_times = self.reconsume_times.saturating_add(1);
         self
     }
 

@@ -7,6 +7,9 @@ use crate::protocol::{
     route::{BrokerData, MASTER_ID, TopicRouteData},
 };
 
+/// Queues of a topic on one broker that are believed in.
+const MOST_QUEUES: i32 = 1 << 16;
+
 /// Where a topic lies.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Route {
@@ -25,7 +28,7 @@ impl Route {
         data.broker_datas.sort_by(|a, b| a.broker_name.cmp(&b.broker_name));
         let queues = |broker: &str, count: i32| {
             let broker = broker.to_owned();
-            (0..count).map(move |queue_id| MessageQueue {
+            (0..count.min(MOST_QUEUES)).map(move |queue_id| MessageQueue {
                 broker_name: broker.clone(),
                 queue_id,
                 topic: topic.to_owned(),
@@ -116,6 +119,13 @@ mod tests {
         let route = Route::of("T", data(&[("c", 1, 6, 1), ("b", 0, 4, 1), ("a", 0, 6, 2)]));
         assert_eq!(names(&route.publish), ["a0", "a1"]);
         assert_eq!(names(&route.subscribe), ["a0", "a1", "b0", "c0"]);
+    }
+
+    #[test]
+    fn a_route_of_endless_queues_is_not_believed() {
+        let route = Route::of("T", data(&[("a", 0, 6, i32::MAX)]));
+        assert_eq!(route.publish.len(), MOST_QUEUES as usize);
+        assert!(Route::of("T", data(&[("a", 0, 6, -1)])).publish.is_empty());
     }
 
     #[test]

@@ -53,7 +53,10 @@ struct Table {
 impl Table {
     fn put(&mut self, topic: &str, route: Arc<Route>) {
         self.topics.insert(topic.to_owned(), (route, Instant::now()));
-        let brokers = self.topics.values().flat_map(|(route, _)| &route.data.broker_datas);
+        // What was heard last counts, where routes name other addresses for a broker.
+        let mut routes: Vec<_> = self.topics.values().collect();
+        routes.sort_by_key(|(_, since)| *since);
+        let brokers = routes.into_iter().flat_map(|(route, _)| &route.data.broker_datas);
         self.brokers =
             brokers.map(|broker| (broker.broker_name.clone(), broker.broker_addrs.clone())).collect();
     }
@@ -89,18 +92,13 @@ impl Routes {
         for at in (first..first + count.max(2)).map(|at| at.checked_rem(count).unwrap_or(0)) {
             let Some(address) = self.nameservers.get(at) else { break };
             let frame = Frame::from(Header::request(code).with_fields(Fields::of(fields)));
-            match pool.call(address, frame, self.timeout).await {
+            match pool.call_or_close(address, frame, self.timeout).await {
                 Ok(answer) => {
                     self.current.store(at, Ordering::Relaxed);
                     return Ok(answer);
                 }
                 Err(cause) => {
                     debug!(address, %cause, "a nameserver does not answer");
-                    if matches!(cause, Error::Timeout { .. })
-                        && let Ok(connection) = pool.get(address).await
-                    {
-                        connection.close();
-                    }
                     last = Error::Nameservers { address: address.clone(), cause: cause.into() };
                 }
             }
@@ -219,5 +217,29 @@ impl Routes {
             .filter(|(id, _)| with_slaves || **id == MASTER_ID)
             .map(|(_, address)| address.clone())
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::route::BrokerData;
+
+    #[test]
+    fn the_address_heard_last_counts() {
+        let route = |port: u16| {
+            let broker = BrokerData {
+                broker_name: "b".into(),
+                broker_addrs: [(MASTER_ID, format!("h:{port}"))].into(),
+                ..BrokerData::default()
+            };
+            Arc::new(Route::of("T", TopicRouteData { broker_datas: vec![broker], ..Default::default() }))
+        };
+        let mut table = Table::default();
+        // Many, as the order of a map is anybody's guess.
+        for port in 0..20 {
+            table.put(&format!("T{port}"), route(port));
+            assert_eq!(table.brokers["b"][&MASTER_ID], format!("h:{port}"));
+        }
     }
 }

@@ -157,9 +157,9 @@ impl Tracer {
         self.tell(id.to_owned(), "Recall", &fields);
     }
 
-    /// A message is handed to the application; none when its broker wants no traces.
+    /// A message is handed to the application; none when its broker wants no traces, or it is one itself.
     pub(super) fn consuming(&self, core: &Core, group: &str, message: &ReceivedMessage) -> Option<Consuming> {
-        if message.property(name::TRACE_ON) == Some("false") {
+        if message.property(name::TRACE_ON) == Some("false") || message.topic() == self.topic {
             return None;
         }
         let request_id = core.unique_id().as_str().to_owned();

@@ -6,6 +6,7 @@ mod administration;
 mod consuming;
 mod faults;
 mod harness;
+mod limits;
 mod lite;
 mod ordered;
 mod scripted;

@@ -40,7 +40,9 @@ type Script = Arc<dyn Fn(&Frame) -> Vec<Frame> + Send + Sync>;
 /// The requests that came, in order.
 pub(crate) type Log = Arc<Mutex<Vec<Frame>>>;
 
-async fn start(script: impl Fn(&Frame) -> Vec<Frame> + Send + Sync + 'static) -> (SocketAddr, Log) {
+pub(crate) async fn start(
+    script: impl Fn(&Frame) -> Vec<Frame> + Send + Sync + 'static,
+) -> (SocketAddr, Log) {
     listen(script, |stream| async { Ok(stream) }).await
 }
 
@@ -109,7 +111,7 @@ fn respond(script: &Script, request: &Frame, address: SocketAddr) -> Vec<Frame> 
     }
 }
 
-fn ok(request: &Frame) -> Frame {
+pub(crate) fn ok(request: &Frame) -> Frame {
     Frame::response(&request.header, ResponseCode::SUCCESS)
 }
 
@@ -120,16 +122,16 @@ pub(crate) fn stored(request: &Frame) -> Frame {
     answer
 }
 
-fn sent(request: &Frame) -> SendMessageRequest {
+pub(crate) fn sent(request: &Frame) -> SendMessageRequest {
     SendMessageRequest::of(request.header.request_code(), &request.header.fields).unwrap()
 }
 
-fn property(request: &Frame, name: &str) -> Option<String> {
+pub(crate) fn property(request: &Frame, name: &str) -> Option<String> {
     let text = sent(request).properties.unwrap();
     properties::get_str(text.as_bytes(), name).map(str::to_owned)
 }
 
-fn of_code(log: &Log, code: RequestCode) -> Vec<Frame> {
+pub(crate) fn of_code(log: &Log, code: RequestCode) -> Vec<Frame> {
     log.lock().unwrap().iter().filter(|frame| frame.header.request_code() == code).cloned().collect()
 }
 
@@ -170,7 +172,7 @@ impl TransactionListener for Books {
 }
 
 /// A half message as the broker asks about it.
-fn check(body: &'static [u8]) -> Frame {
+pub(crate) fn check(body: &'static [u8]) -> Frame {
     let record = RecordFields {
         topic: Bytes::from_static(b"T"),
         queue_id: 0,

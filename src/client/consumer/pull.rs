@@ -6,7 +6,7 @@ use tracing::{debug, warn};
 
 use super::{filter, group::Group, process::ProcessQueue, settings::Mode};
 use crate::{
-    client::{Error, Result, calls::Pulled},
+    client::{Result, calls::Pulled},
     protocol::{
         codes::{RequestCode, ResponseCode},
         requests::pull::{PullFlags, PullMessageRequest},
@@ -135,14 +135,5 @@ async fn pull(
         broker_name: Some(queue.broker_name.as_str().into()),
     };
     let code = if is_lite { RequestCode::LITE_PULL_MESSAGE } else { RequestCode::PULL_MESSAGE };
-    match group.core.pull(&address, &queue.broker_name, code, &request, PULL).await {
-        // A held pull that nobody answers: the broker may be gone without a word.
-        Err(Error::Timeout { address, after }) => {
-            if let Ok(connection) = group.core.pool.get(&address).await {
-                connection.close();
-            }
-            Err(Error::Timeout { address, after })
-        }
-        outcome => outcome,
-    }
+    group.core.pull(&address, &queue.broker_name, code, &request, PULL).await
 }

@@ -47,7 +47,7 @@ async fn hand_back(group: Arc<Group>, failure: Failure) {
         Ok(()) => Ok(()),
         Err(error) => {
             debug!(id = message.id(), %error, "cannot be handed back, is sent to the retry topic");
-            resend(&group, &message).await
+            resend(&group, &message, outcome).await
         }
     };
     match sent {
@@ -86,7 +86,7 @@ async fn send_back(group: &Group, message: &ReceivedMessage, outcome: Outcome) -
 pub(super) async fn give_up(group: &Group, message: &ReceivedMessage) -> bool {
     let sent = match send_back(group, message, Outcome::DeadLetter).await {
         Ok(()) => Ok(()),
-        Err(_) => resend(group, message).await,
+        Err(_) => resend(group, message, Outcome::DeadLetter).await,
     };
     if let Err(error) = &sent {
         let topic = group.dead_letters();
@@ -96,9 +96,15 @@ pub(super) async fn give_up(group: &Group, message: &ReceivedMessage) -> bool {
 }
 
 /// Sends a copy to the group's retry topic; the broker counts, and decides about dead letters.
-async fn resend(group: &Group, message: &ReceivedMessage) -> Result<()> {
+async fn resend(group: &Group, message: &ReceivedMessage, outcome: Outcome) -> Result<()> {
     let times = i32::try_from(message.reconsume_times()).unwrap_or(i32::MAX).saturating_add(1);
-    let level = FIRST_LEVEL.saturating_add(times);
+    let most = group.settings.max_reconsume_times();
+    let (level, most) = match outcome {
+        // More than were allowed, whatever was.
+        Outcome::DeadLetter => (FIRST_LEVEL, times - 1),
+        Outcome::LaterBy(level) => (i32::from(level), most),
+        Outcome::Later | Outcome::Done => (FIRST_LEVEL.saturating_add(times), most),
+    };
     let origin = message.property(name::ORIGIN_MESSAGE_ID).map_or_else(|| message.id(), str::to_owned);
     let mut copy = Message::new(retry_topic(&group.name), message.body().clone()).flag(message.flag());
     for (name, value) in text_properties(message) {
@@ -109,12 +115,12 @@ async fn resend(group: &Group, message: &ReceivedMessage) -> Result<()> {
         .set(name::RETRY_TOPIC, message.topic().to_owned())
         .set(name::DELAY, level.to_string());
     let producer = Producer::internal(group.core.clone());
-    producer.send_plain(copy, Some((times, group.settings.max_reconsume_times()))).await.map(drop)
+    producer.send_plain(copy, Some((times, most))).await.map(drop)
 }
 
 /// The properties that a copy keeps.
 fn text_properties(message: &ReceivedMessage) -> Vec<(String, String)> {
-    let own = [name::UNIQ_KEY, name::TRAN_MSG, name::DELAY, name::RECONSUME_TIME, name::MAX_RECONSUME_TIMES];
+    let own = [name::TRAN_MSG, name::DELAY, name::RECONSUME_TIME, name::MAX_RECONSUME_TIMES];
     let kept = properties::without(message.property_text(), &own);
     properties::iter(&kept)
         .filter_map(|(name, value)| Some((str::from_utf8(name).ok()?, str::from_utf8(value).ok()?)))

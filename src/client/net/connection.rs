@@ -38,8 +38,9 @@ pub(in crate::client) struct Inbound {
 }
 
 impl Inbound {
-    /// Answers without fields and body, unless the sender wants none.
-    pub(in crate::client) async fn answer(&self, code: ResponseCode, body: &[u8]) {
+    /// Answers without fields, unless the sender wants no answer. It is lost when the socket takes nothing for so
+    /// long that the outbox is full: the sender gives up then, and others are not held up.
+    pub(in crate::client) fn answer(&self, code: ResponseCode, body: &[u8]) {
         if self.frame.header.is_oneway() {
             return;
         }
@@ -48,7 +49,7 @@ impl Inbound {
             && let Some(outbox) = self.outbox.upgrade()
         {
             // A connection that has ended needs no answer.
-            let _ = outbox.send(out.freeze()).await;
+            let _ = outbox.try_send(out.freeze());
         }
     }
 }

@@ -140,6 +140,23 @@ impl Pool {
         connection.call(frame, timeout.saturating_sub(started.elapsed())).await
     }
 
+    /// As [`Pool::call`], with the whole time for the answer. When none comes the other end may be gone without a
+    /// word: the connection that was asked is closed.
+    pub(in crate::client) async fn call_or_close(
+        &self,
+        address: &str,
+        mut frame: Frame,
+        timeout: Duration,
+    ) -> Result<Frame, Error> {
+        self.sign(&mut frame);
+        let connection = self.get(address).await?;
+        let answer = connection.call(frame, timeout).await;
+        if matches!(answer, Err(Error::Timeout { .. })) {
+            connection.close();
+        }
+        answer
+    }
+
     /// Tells without an answer.
     pub(in crate::client) async fn tell(&self, address: &str, mut frame: Frame) -> Result<(), Error> {
         self.sign(&mut frame);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::{Receipt, Shared, send::Outgoing};
+use super::{Deadline, Receipt, Shared, send::Outgoing};
 use crate::{
     client::{Error, Message, Result},
     protocol::{
@@ -36,7 +36,8 @@ pub(super) async fn send(shared: &Arc<Shared>, messages: Vec<Message>) -> Result
             body.len()
         )));
     }
-    let _room = shared.admit(body.len()).await?;
+    let (started, deadline) = (Instant::now(), Deadline::within(shared.settings.send_timeout));
+    let _room = shared.admit(body.len(), &deadline).await?;
     let whole = Message::new(topic, body.finish());
     let whole = if waits { whole } else { whole.without_waiting() };
     let batch_id = shared.core.unique_id().as_str().to_owned();
@@ -50,8 +51,7 @@ pub(super) async fn send(shared: &Arc<Shared>, messages: Vec<Message>) -> Result
         code: RequestCode::SEND_BATCH_MESSAGE,
         reconsume: None,
     };
-    let started = Instant::now();
-    let receipt = shared.deliver_in_turn(&outgoing, started + shared.settings.send_timeout).await?;
+    let receipt = shared.deliver_in_turn(&outgoing, &deadline).await?;
     if let Some(tracer) = &shared.core.tracer {
         tracer.published(&shared.group, &whole, &receipt, TransactionType::None, started.elapsed());
     }

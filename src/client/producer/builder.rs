@@ -14,7 +14,11 @@ use tokio::sync::{OnceCell, Semaphore, mpsc};
 
 use super::{Producer, Shared, TransactionListener, TransactionProducer, latency::Latencies, transaction};
 use crate::{
-    client::{Compression, Error, Result, core::Core, inbound::Asked},
+    client::{
+        Compression, Error, Result,
+        core::{Core, Place},
+        inbound::Asked,
+    },
     protocol::topic::validate_group,
 };
 
@@ -162,11 +166,11 @@ impl ProducerBuilder {
     fn start_with(self, checks: Option<mpsc::Sender<Asked>>) -> Result<Producer> {
         let group = &self.group;
         validate_group(group).map_err(|error| Error::config(format!("producer group {group:?}: {error}")))?;
-        self.core.add_producer(group, checks)?;
-        Ok(self.build())
+        let place = self.core.add_producer(group, checks)?;
+        Ok(self.build(Some(place)))
     }
 
-    pub(super) fn build(self) -> Producer {
+    pub(super) fn build(self, place: Option<Place>) -> Producer {
         let Self { core, group, settings } = self;
         let shared = Shared {
             latencies: settings.avoids_latency.then(Latencies::default),
@@ -175,6 +179,7 @@ impl ProducerBuilder {
             bytes: Semaphore::new(settings.max_in_flight_bytes),
             closed: AtomicBool::new(false),
             announced: OnceCell::new(),
+            place,
             core,
             group,
             settings,

@@ -27,7 +27,10 @@ pub use send::{Receipt, SendStatus, Sending};
 pub use transaction::{TransactionListener, TransactionProducer, TransactionState};
 
 use self::{builder::Settings, latency::Latencies};
-use super::{Error, Message, Result, core::Core};
+use super::{
+    Error, Message, Result,
+    core::{Core, Place},
+};
 use crate::protocol::sys_flag::TransactionType;
 
 /// What consumers send under (fact sheet: client 1).
@@ -66,11 +69,35 @@ struct Shared {
     closed: AtomicBool,
     /// Set once brokers were told of this producer, which replies need.
     announced: OnceCell<()>,
+    /// Among the client's producers; none for one that brokers are not told of.
+    place: Option<Place>,
 }
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        self.core.forget(&self.group);
+        if let Some(place) = &self.place {
+            self.core.forget(&self.group, place);
+        }
+    }
+}
+
+/// When a send is over, with its wait for room, its look for a route and all its tries.
+#[derive(Clone, Copy, Debug)]
+struct Deadline {
+    at: Instant,
+    /// The time that there was.
+    after: Duration,
+}
+
+impl Deadline {
+    fn within(after: Duration) -> Self {
+        Self { at: Instant::now() + after, after }
+    }
+
+    /// What the future comes to in time; `whom` it waits for.
+    async fn bound<T>(&self, whom: &str, future: impl Future<Output = Result<T>>) -> Result<T> {
+        let late = |_| Error::Timeout { address: whom.to_owned(), after: self.after };
+        tokio::time::timeout_at(self.at, future).await.map_err(late)?
     }
 }
 
@@ -82,14 +109,17 @@ struct InFlight<'a> {
 
 impl Shared {
     /// Waits for room.
-    async fn admit(&self, bytes: usize) -> Result<InFlight<'_>> {
+    async fn admit(&self, bytes: usize, deadline: &Deadline) -> Result<InFlight<'_>> {
         if self.closed.load(Ordering::Acquire) {
             return Err(Error::Closed);
         }
         let bytes = u32::try_from(bytes.min(self.settings.max_in_flight_bytes)).unwrap_or(u32::MAX);
-        let message = self.messages.acquire().await.map_err(|_| Error::Closed)?;
-        let bytes = self.bytes.acquire_many(bytes).await.map_err(|_| Error::Closed)?;
-        Ok(InFlight { _message: message, _bytes: bytes })
+        let room = async {
+            let message = self.messages.acquire().await.map_err(|_| Error::Closed)?;
+            let bytes = self.bytes.acquire_many(bytes).await.map_err(|_| Error::Closed)?;
+            Ok(InFlight { _message: message, _bytes: bytes })
+        };
+        deadline.bound("the brokers, with as much under way as is allowed,", room).await
     }
 }
 
@@ -97,7 +127,7 @@ impl Producer {
     /// One that no broker is told of, for what consumers send themselves.
     pub(super) fn internal(core: Arc<Core>) -> Self {
         // A retry topic that the nameservers do not know yet has one queue.
-        ProducerBuilder::new(core, INTERNAL_GROUP.to_owned()).default_queues(1).build()
+        ProducerBuilder::new(core, INTERNAL_GROUP.to_owned()).default_queues(1).build(None)
     }
 
     /// Sends without a trace; with `reconsume`, a copy of a message that was consumed in vain so many times, of so
@@ -110,7 +140,7 @@ impl Producer {
         let shared = &self.shared;
         let outgoing =
             send::Outgoing { reconsume, ..send::Outgoing::of(shared, &message, TransactionType::None, &[])? };
-        shared.deliver_in_turn(&outgoing, Instant::now() + shared.settings.send_timeout).await
+        shared.deliver_in_turn(&outgoing, &Deadline::within(shared.settings.send_timeout)).await
     }
 
     /// The group.
@@ -180,6 +210,8 @@ impl Producer {
         if let Some(tracer) = &shared.core.tracer {
             tracer.flush().await;
         }
-        shared.core.remove_producer(&shared.group).await;
+        if let Some(place) = &shared.place {
+            shared.core.remove_producer(&shared.group, place).await;
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::{Receipt, Sending, Shared, send::Outgoing};
+use super::{Deadline, Receipt, Sending, Shared, send::Outgoing};
 use crate::{
     client::{Error, Message, ReceivedMessage, Result, error::AnsweredBy},
     protocol::{
@@ -82,12 +82,13 @@ pub(super) async fn reply(shared: &Arc<Shared>, question: &Request<'_>, body: By
         .set(name::REPLY_TO_CLIENT, question.client.to_owned())
         .set(name::TTL, question.ttl.to_owned());
     message.check(shared.settings.max_message_size)?;
-    let _room = shared.admit(message.body_len()).await?;
+    let deadline = Deadline::within(shared.settings.send_timeout);
+    let _room = shared.admit(message.body_len(), &deadline).await?;
     let outgoing = Outgoing {
         code: RequestCode::SEND_REPLY_MESSAGE_V2,
         ..Outgoing::of(shared, &message, TransactionType::None, &[])?
     };
-    shared.deliver_in_turn(&outgoing, Instant::now() + shared.settings.send_timeout).await
+    shared.deliver_in_turn(&outgoing, &deadline).await
 }
 
 pub(super) async fn recall(shared: &Arc<Shared>, topic: &str, handle: &str) -> Result<String> {

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 use tracing::{Instrument, debug, debug_span};
 
-use super::{Shared, latency::Outcome, select};
+use super::{Deadline, Shared, latency::Outcome, select};
 use crate::{
     client::{
         Error, Message, Result, compression::compressed, core, error::AnsweredBy, now_millis, route::Route,
@@ -167,24 +167,26 @@ impl<'a> Sending<'a> {
     /// # Errors
     /// As [`Producer::send_oneway`](super::Producer::send_oneway).
     pub async fn oneway(self) -> Result<()> {
-        let Self { shared, message, choice, .. } = self;
+        let Self { shared, message, choice, timeout } = self;
         message.check(shared.settings.max_message_size)?;
-        let _room = shared.admit(message.body_len()).await?;
+        let deadline = Deadline::within(timeout);
+        let _room = shared.admit(message.body_len(), &deadline).await?;
         let outgoing = Outgoing::of(shared, &message, TransactionType::None, &[])?;
-        let route = shared.route(message.topic()).await?;
+        let route = shared.route_by(&deadline, message.topic()).await?;
         let queue = shared.choose(choice, &route, message.topic())?.unwrap_or(shared.in_turn(&route, None)?);
         let address = shared.core.routes.master(&queue.broker_name)?;
-        shared.core.pool.tell(&address, outgoing.frame(shared, &queue)).await
+        let told = shared.core.pool.tell(&address, outgoing.frame(shared, &queue));
+        deadline.bound(&address, told).await
     }
 
     pub(super) async fn run(self, transaction: TransactionType, more: &[(&str, &str)]) -> Result<Receipt> {
         let Self { shared, message, choice, timeout } = self;
         message.check(shared.settings.max_message_size)?;
-        let _room = shared.admit(message.body_len()).await?;
+        let (started, deadline) = (Instant::now(), Deadline::within(timeout));
+        let _room = shared.admit(message.body_len(), &deadline).await?;
         let outgoing = Outgoing::of(shared, &message, transaction, more)?;
         let span = debug_span!("send", topic = message.topic(), id = outgoing.unique_id);
-        let started = Instant::now();
-        let receipt = shared.deliver(outgoing, choice, timeout).instrument(span).await?;
+        let receipt = shared.deliver(outgoing, choice, &deadline).instrument(span).await?;
         if let Some(tracer) = &shared.core.tracer {
             tracer.published(&shared.group, &message, &receipt, transaction, started.elapsed());
         }
@@ -220,7 +222,11 @@ impl Outgoing {
         transaction: TransactionType,
         more: &[(&str, &str)],
     ) -> Result<Self> {
-        let unique_id = shared.core.unique_id().as_str().to_owned();
+        // A copy keeps the id of its original.
+        let unique_id = match message.get(name::UNIQ_KEY) {
+            Some(id) => id.to_owned(),
+            None => shared.core.unique_id().as_str().to_owned(),
+        };
         let properties = message.properties_with(&unique_id, more)?;
         let (body, sys_flag) = match message.body() {
             body if body.len() < shared.settings.compress_over => (body.clone(), SysFlag::default()),
@@ -269,6 +275,10 @@ impl Shared {
         Ok(route)
     }
 
+    async fn route_by(&self, deadline: &Deadline, topic: &str) -> Result<Arc<Route>> {
+        deadline.bound("the nameservers", self.route(topic)).await
+    }
+
     fn in_turn(&self, route: &Route, failed: Option<&str>) -> Result<MessageQueue> {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         let queue = select::in_turn(&route.publish, turn, failed, self.latencies.as_ref());
@@ -296,25 +306,24 @@ impl Shared {
     }
 
     /// Tries until the message is stored, the tries are used up, or the time is.
-    async fn deliver(&self, outgoing: Outgoing, choice: Choice<'_>, timeout: Duration) -> Result<Receipt> {
-        let deadline = Instant::now() + timeout;
-        let route = self.route(&outgoing.topic).await?;
+    async fn deliver(&self, outgoing: Outgoing, choice: Choice<'_>, deadline: &Deadline) -> Result<Receipt> {
+        let route = self.route_by(deadline, &outgoing.topic).await?;
         if let Some(queue) = self.choose(choice, &route, &outgoing.topic)? {
-            return self.try_once(&outgoing, &queue, deadline).await;
+            return self.try_once(&outgoing, &queue, deadline.at).await;
         }
         self.deliver_in_turn(&outgoing, deadline).await
     }
 
     /// As [`Shared::deliver`], to any queue.
-    pub(super) async fn deliver_in_turn(&self, outgoing: &Outgoing, deadline: Instant) -> Result<Receipt> {
+    pub(super) async fn deliver_in_turn(&self, outgoing: &Outgoing, deadline: &Deadline) -> Result<Receipt> {
         let mut failed: Option<String> = None;
         let mut tries = 0;
         loop {
-            let route = self.route(&outgoing.topic).await?;
+            let route = self.route_by(deadline, &outgoing.topic).await?;
             let queue = self.in_turn(&route, failed.as_deref())?;
-            let outcome = self.try_once(outgoing, &queue, deadline).await;
+            let outcome = self.try_once(outgoing, &queue, deadline.at).await;
             tries += 1;
-            let is_last = tries > self.settings.retries || Instant::now() >= deadline;
+            let is_last = tries > self.settings.retries || Instant::now() >= deadline.at;
             match &outcome {
                 _ if is_last => return outcome,
                 Ok(receipt) if receipt.status == SendStatus::Ok || !self.settings.retry_unless_stored => {
