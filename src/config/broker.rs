@@ -135,7 +135,7 @@ config! {
     /// Most bytes in one answer, if the messages must be read from disk.
     max_transfer_bytes_on_message_in_disk "maxTransferBytesOnMessageInDisk": Bytes
         = Bytes(65_536), Between(1, INT_MAX), Live;
-    /// What lies this share of the memory behind the log's end counts as on disk.
+    /// What lies this share of the memory behind the log's end, and had to be read from disk, counts as on disk.
     access_message_in_memory_max_ratio "accessMessageInMemoryMaxRatio": Percent = Percent(40), Between(0, 100), Live;
     /// Measure how far a group lies behind in the log on each pull.
     disk_fall_recorded "diskFallRecorded": bool = true, Any, Live;

@@ -59,6 +59,10 @@ pub(crate) struct Loads {
 }
 
 impl Loads {
+    pub(super) fn is_begun(&self) -> bool {
+        self.count > 0
+    }
+
     pub(super) fn is_spent(&self) -> bool {
         self.count >= MOST_LOADS
     }

@@ -47,7 +47,8 @@ pub(crate) struct Most {
     pub(crate) bytes: usize,
 }
 
-/// How much a pull gets. As in RocketMQ, what lies far behind the log's end counts as on disk.
+/// How much a pull gets. RocketMQ takes what lies far behind the log's end as on disk; here it is so much less only
+/// where the device had to be waited for.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
     pub(crate) from_memory: Most,
@@ -192,15 +193,17 @@ struct Selection {
     limits: Limits,
     /// From here on the log counts as in memory.
     near: PhysicalOffset,
+    /// The device had to be waited for.
+    is_cold: bool,
     messages: usize,
     bytes: usize,
     runs: Vec<Run>,
 }
 
 impl Selection {
-    fn new(limits: Limits, end: PhysicalOffset) -> Self {
+    fn new(limits: Limits, end: PhysicalOffset, is_cold: bool) -> Self {
         let near = PhysicalOffset(end.0.saturating_sub(i64::try_from(limits.near).unwrap_or(i64::MAX)));
-        Self { limits, near, messages: 0, bytes: 0, runs: Vec::new() }
+        Self { limits, near, is_cold, messages: 0, bytes: 0, runs: Vec::new() }
     }
 
     fn is_full(&self) -> bool {
@@ -209,7 +212,8 @@ impl Selection {
 
     /// Whether the unit was taken; otherwise there is no room for it.
     fn take(&mut self, at: PhysicalOffset, size: usize) -> bool {
-        let most = if at >= self.near { self.limits.from_memory } else { self.limits.from_disk };
+        let is_on_disk = self.is_cold && at < self.near;
+        let most = if is_on_disk { self.limits.from_disk } else { self.limits.from_memory };
         if self.messages > 0 && (self.messages >= most.messages || self.bytes + size > most.bytes) {
             return false;
         }
@@ -332,7 +336,7 @@ impl TopicQueue {
             return Ok(Read::empty(elsewhere));
         }
         let most = job.limits.from_memory;
-        let mut selection = Selection::new(job.limits, self.log.max_offset());
+        let mut selection = Selection::new(job.limits, self.log.max_offset(), job.loads.is_begun());
         let mut sieve = Sieve { filter: &*job.filter, log: &self.log, effort: MOST_EFFORT };
         let mut warmth = Warmth::of(&self.log, &job.loads);
         let step = if job.filter.accepts_all() { most.messages.clamp(1, MOST_SCANNED) } else { MOST_SCANNED };
@@ -460,15 +464,15 @@ mod tests {
         assert_eq!(PullOutcome::OffsetTooSmall.code(), ResponseCode::PULL_OFFSET_MOVED);
     }
 
-    fn selection(near: i64) -> Selection {
+    fn selection(near: i64, is_cold: bool) -> Selection {
         let from_memory = Most { messages: 3, bytes: 250 };
         let from_disk = Most { messages: 1, bytes: 200 };
-        Selection::new(Limits { from_memory, from_disk, near: 1000 }, PhysicalOffset(near + 1000))
+        Selection::new(Limits { from_memory, from_disk, near: 1000 }, PhysicalOffset(near + 1000), is_cold)
     }
 
     #[test]
     fn neighbours_in_the_log_become_one_slice_and_limits_hold() {
-        let mut selection = selection(0);
+        let mut selection = selection(0, true);
         assert!(selection.take(PhysicalOffset(0), 100));
         assert!(selection.take(PhysicalOffset(100), 100));
         assert!(!selection.take(PhysicalOffset(300), 100), "50 bytes are left");
@@ -479,16 +483,18 @@ mod tests {
     }
 
     #[test]
-    fn far_behind_the_end_of_the_log_there_is_less() {
-        let mut selection = selection(150);
-        assert!(selection.take(PhysicalOffset(100), 40));
-        assert!(!selection.take(PhysicalOffset(140), 40), "one message from disk");
-        assert!(selection.take(PhysicalOffset(150), 40), "this one is in memory");
+    fn far_behind_the_end_of_the_log_there_is_less_if_it_had_to_be_read_from_the_device() {
+        let mut cold = selection(150, true);
+        assert!(cold.take(PhysicalOffset(100), 40));
+        assert!(!cold.take(PhysicalOffset(140), 40), "one message from disk");
+        assert!(cold.take(PhysicalOffset(150), 40), "this one is in memory");
+        let mut at_hand = selection(150, false);
+        assert!(at_hand.take(PhysicalOffset(100), 40) && at_hand.take(PhysicalOffset(140), 40));
     }
 
     #[test]
     fn the_first_message_comes_whatever_its_size() {
-        let mut selection = selection(0);
+        let mut selection = selection(0, true);
         assert!(selection.take(PhysicalOffset(0), 1_000_000));
         assert!(!selection.take(PhysicalOffset(1_000_000), 1));
     }
