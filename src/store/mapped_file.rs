@@ -56,6 +56,8 @@ pub struct MappedFile {
     base: PhysicalOffset,
     path: PathBuf,
     mapping: Arc<Mapping>,
+    /// Not memory of the process's own that stands in for one.
+    is_file: bool,
     whole: Bytes,
     published: AtomicUsize,
     /// Up to here page faults read nothing ahead.
@@ -75,9 +77,10 @@ impl MappedFile {
         published: usize,
     ) -> Result<Self, StoreError> {
         let map = MmapRaw::map_raw(file).map_err(StoreError::io("map", &path))?;
-        Ok(Self::over(disk, path, map, base, published))
+        Ok(Self { is_file: true, ..Self::over(disk, path, map, base, published) })
     }
 
+    /// Over memory of the process's own.
     fn over(
         disk: Arc<dyn Disk>,
         path: PathBuf,
@@ -92,6 +95,7 @@ impl MappedFile {
             base,
             path,
             mapping,
+            is_file: false,
             whole,
             published,
             loaded_to: AtomicUsize::new(0),
@@ -214,6 +218,19 @@ impl MappedFile {
         }
     }
 
+    /// Takes published pages of a log file out of this process's tables, not out of memory: a system that lacks memory
+    /// finds it cheaper there. Who reads them gets them back, several at a time.
+    pub fn unmap(&self, range: Range<usize>) {
+        let page = rustix::param::page_size();
+        let (start, end) = (range.start - range.start % page, range.end.min(self.published()));
+        let len = (end - end % page).saturating_sub(start);
+        if len > 0 && self.is_file {
+            // SAFETY: the range lies within the mapping. That is shared with the file, so that nothing written is
+            // lost, and whoever reads there finds the same bytes.
+            let _ = unsafe { self.mapping.0.unchecked_advise_range(UncheckedAdvice::DontNeed, start, len) };
+        }
+    }
+
     /// Forces a range to the device.
     pub fn sync(&self, range: Range<usize>) -> Result<(), StoreError> {
         let end = range.end.min(self.len());
@@ -327,14 +344,23 @@ mod tests {
     }
 
     #[test]
-    fn warming_loading_and_syncing_change_nothing() {
+    fn warming_loading_unmapping_and_syncing_change_nothing() {
         let (_dir, file) = file(0);
+        for file in [&file, &Arc::new(file.stand_in().unwrap())] {
+            let mut writer = file.writer().unwrap();
+            writer.reserve(4096).unwrap().fill(b'x');
+            writer.publish(4096);
+            file.unmap(0..4096);
+            assert!(file.slice(0..4096).unwrap().iter().all(|&byte| byte == b'x'));
+        }
+        let (_dir, file) = self::file(0);
         let mut writer = file.writer().unwrap();
         writer.reserve(3).unwrap().copy_from_slice(b"abc");
         file.warm(0..1 << 20);
         file.load(0..3);
         writer.publish(3);
         file.load(1..1 << 20);
+        file.unmap(0..1 << 20);
         assert_eq!(file.slice(0..3).unwrap(), "abc");
         file.sync(0..3).unwrap();
         assert_eq!(std::fs::read(file.path()).unwrap()[..4], *b"abc\0");

@@ -21,6 +21,8 @@ crate::messages! {
     }
 }
 
+/// How much of the log stays mapped behind its writer.
+const MAPPED_BEHIND: usize = 128 << 20;
 /// How long to wait before a full disk is tried again.
 const RETRY: Duration = Duration::from_millis(250);
 /// How much of a new file is touched before others on this thread have their turn.
@@ -79,7 +81,9 @@ impl Behaviour for Allocator {
         match message {
             AllocatorMessage::Warm { file, range } => {
                 let near_end = range.end == file.len();
-                file.warm(range);
+                file.warm(range.clone());
+                let behind = |at: usize| at.saturating_sub(MAPPED_BEHIND);
+                file.unmap(behind(range.start)..behind(range.end));
                 if near_end && !self.retries {
                     self.prepare(cx);
                 }
