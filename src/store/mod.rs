@@ -48,6 +48,7 @@ pub mod scan;
 pub mod store;
 pub mod tally;
 pub mod timer;
+pub mod times;
 mod transient_store_pool;
 pub mod watermarks;
 

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use dashmap::DashMap;
 
+use super::times::Times;
+
 /// Counts work of one kind.
 #[derive(Debug, Default)]
 pub struct Tally {
@@ -59,6 +61,10 @@ pub struct Traffic {
     pub stored: Tally,
     /// Stored in topics that are not the system's.
     pub stored_by_users: Tally,
+    /// How long the log's writer took over them, from when a queue handed them over; the wait for the device apart.
+    pub store_times: Times,
+    /// How long reads took that the device had to be waited for; all others take less than a millisecond.
+    pub cold_times: Times,
     /// Requests to store that failed.
     pub failed: Tally,
     /// Reads that found messages.

@@ -91,3 +91,17 @@ fn what_is_stored_read_and_sent_back_is_counted_by_topic_and_group() {
         runtime(&mut client)["putTps"].split(' ').take(2).map(|one| one.parse().unwrap()).collect();
     assert_eq!(rates[0], 0.0, "nothing in the last ten seconds");
 }
+
+#[test]
+fn how_long_storing_takes_is_shown_a_minute_at_a_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let broker = Running::start_at(dir.path(), 50, |_| {});
+    let mut client = broker.connect();
+    client.create_topic("T", 1);
+    client.send("T", 0, b"x").unwrap();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !runtime(&mut client)["putMessageDistributeTime"].contains("ms]:1 ") {
+        assert!(Instant::now() < deadline, "{:?}", runtime(&mut client));
+        thread::sleep(Duration::from_millis(20));
+    }
+}

@@ -27,6 +27,8 @@ use crate::{
 const TICK: Duration = Duration::from_secs(1);
 /// Seconds between two looks at all counters; the totals are looked at every second.
 const SAMPLED_EVERY: u64 = 10;
+/// Seconds of which it is shown how long storing took.
+const SECONDS_SHOWN: u64 = 60;
 
 /// What is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -188,6 +190,9 @@ impl Statistics {
         let totals = [stored.messages, found.times, traffic.missed.get().times, found.messages];
         let seconds = self.table().seconds;
         let all = seconds.is_multiple_of(SAMPLED_EVERY).then(|| self.collect());
+        if seconds.is_multiple_of(SECONDS_SHOWN) && seconds > 0 {
+            traffic.store_times.turn();
+        }
         let (hour, by_users) = (local_hour(now), self.by_users());
         let mut table = self.table();
         table.totals.sample(now, totals);

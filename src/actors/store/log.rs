@@ -1,7 +1,7 @@
 //! The actor that writes the log: the only one. It takes all that waits, appends it in one go, and says how
 //! far the log has come.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use super::{
     ack::{Acknowledgement, Placed, Refusal},
@@ -36,6 +36,8 @@ pub(super) struct Append {
     /// The queue's numbers: the writer gives out offsets, so that they are dense in the order of the log.
     pub(super) queue: Arc<QueueState>,
     pub(super) entries: Vec<Entry>,
+    /// When they were handed over.
+    pub(super) since: Instant,
 }
 
 /// What is appended together or not at all, and who waits for it.
@@ -176,9 +178,11 @@ impl Behaviour for LogWriter {
 
     fn handle(&mut self, LogMessage::Append(append): LogMessage, cx: &mut Cx<'_, Self>) {
         let now = cx.clock().now();
+        let requests = append.entries.len();
         for entry in append.entries {
             self.append(&append.queue, entry, now);
         }
+        self.traffic.store_times.add(requests, append.since.elapsed());
     }
 
     fn drained(&mut self, _cx: &mut Cx<'_, Self>) {

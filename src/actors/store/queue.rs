@@ -220,7 +220,7 @@ impl TopicQueue {
     fn send(&mut self, jobs: Vec<SendJob>) {
         let mut entries = Vec::with_capacity(jobs.len());
         entries.extend(jobs.into_iter().filter_map(SendJob::prepare));
-        let append = Append { queue: self.state.clone(), entries };
+        let append = Append { queue: self.state.clone(), entries, since: Instant::now() };
         // When the writer has no room the jobs are dropped, and say so to their senders.
         let _ = self.writer.send(LogMessage::Append(append));
     }

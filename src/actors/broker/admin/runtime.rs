@@ -14,14 +14,11 @@ use crate::{
     },
 };
 
-/// Sends by how long they took to store, none of them measured.
-const NO_TIMES: &str = "[<=0ms]:0 [0~10ms]:0 [10~50ms]:0 [50~100ms]:0 [100~200ms]:0 [200~500ms]:0 \
-                        [500ms~1s]:0 [1~2s]:0 [2~3s]:0 [3~4s]:0 [4~5s]:0 [5~10s]:0 [10s~]:0 ";
 /// The version that tools print.
 const VERSION: &str = "V5_4_0";
 
 /// What RocketMQ's pools and meters would show; here requests wait in mailboxes, whose delays are not measured.
-const AT_REST: [(&str, &str); 28] = [
+const AT_REST: [(&str, &str); 23] = [
     ("EndTransactionQueueSize", "0"),
     ("EndTransactionThreadPoolQueueCapacity", "100000"),
     ("ackThreadPoolQueueCapacity", "100000"),
@@ -40,12 +37,7 @@ const AT_REST: [(&str, &str); 28] = [
     ("sendThreadPoolQueueHeadWaitTimeMills", "0"),
     ("sendThreadPoolQueueSize", "0"),
     ("dispatchMaxBuffer", "0"),
-    ("getMessageEntireTimeMax", "0"),
     ("pageCacheLockTimeMills", "0"),
-    ("putLatency99", "0.0"),
-    ("putLatency999", "0.0"),
-    ("putMessageDistributeTime", NO_TIMES),
-    ("putMessageEntireTimeMax", "0"),
     ("startAcceptSendRequestTimeStamp", "0"),
     ("timerDequeueTps", "0.0"),
     ("timerEnqueueTps", "0.0"),
@@ -101,6 +93,12 @@ fn traffic(broker: &Broker, put: &mut dyn FnMut(&str, &dyn Display)) {
     put("putMessageSizeTotal", &stored.bytes);
     put("putMessageAverageSize", &format_args!("{:?}", stored.bytes as f64 / messages as f64));
     put("putMessageFailedTimes", &traffic.failed.get().times);
+    let times = &traffic.store_times;
+    put("putMessageEntireTimeMax", &times.longest());
+    put("putMessageDistributeTime", &times.last_minute().as_deref().unwrap_or("null"));
+    put("putLatency99", &format_args!("{:.2}", times.quantile(0.99)));
+    put("putLatency999", &format_args!("{:.2}", times.quantile(0.999)));
+    put("getMessageEntireTimeMax", &traffic.cold_times.longest());
     let days = broker.statistics.days();
     for (time, counts) in
         [("YesterdayMorning", days.yesterday), ("TodayMorning", days.today), ("TodayNow", days.now)]

@@ -1,7 +1,13 @@
 //! Reads that would wait for the device: they leave the thread of the queues, which serves senders too. A thread of
 //! its own reads what is wanted, so that it is in memory, and the pull comes back and is served then.
 
-use std::{fs::File, os::unix::fs::FileExt, path::PathBuf, sync::Arc};
+use std::{
+    fs::File,
+    os::unix::fs::FileExt,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use super::{PullJob, QueueMessage, TopicQueue, pull::Run};
 use crate::{
@@ -54,6 +60,8 @@ impl Cold {
 #[derive(Debug, Default)]
 pub(crate) struct Loads {
     count: u8,
+    /// When it was sent there first.
+    since: Option<Instant>,
     /// From the first record to the end of the last: of this queue there are no others between them.
     loaded: Option<(PhysicalOffset, PhysicalOffset)>,
 }
@@ -67,8 +75,14 @@ impl Loads {
         self.count >= MOST_LOADS
     }
 
+    /// How long it is since it was sent to the device first; none when it never was.
+    pub(super) fn took(&self) -> Option<Duration> {
+        self.since.map(|since| since.elapsed())
+    }
+
     fn note(&mut self, cold: &Cold) {
         self.count += 1;
+        self.since.get_or_insert_with(Instant::now);
         if let Cold::Records(runs) = cold
             && let (Some(first), Some(last)) = (runs.first(), runs.last())
         {

@@ -314,6 +314,9 @@ impl TopicQueue {
 
     fn count(&mut self, job: &PullJob, read: &Read) {
         let traffic = self.store.traffic();
+        if let Some(took) = job.loads.took() {
+            traffic.cold_times.add(1, took);
+        }
         if read.outcome != PullOutcome::Found {
             return traffic.missed.add(0, 0);
         }
