@@ -98,10 +98,14 @@ fn how_long_storing_takes_is_shown_a_minute_at_a_time() {
     let broker = Running::start_at(dir.path(), 50, |_| {});
     let mut client = broker.connect();
     client.create_topic("T", 1);
-    client.send("T", 0, b"x").unwrap();
     let deadline = Instant::now() + Duration::from_secs(10);
-    while !runtime(&mut client)["putMessageDistributeTime"].contains("ms]:1 ") {
-        assert!(Instant::now() < deadline, "{:?}", runtime(&mut client));
+    loop {
+        client.send("T", 0, b"x").unwrap();
+        let shown = &runtime(&mut client)["putMessageDistributeTime"];
+        if shown.split(' ').any(|class| class.contains("ms]:") && !class.ends_with(":0")) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{shown}");
         thread::sleep(Duration::from_millis(20));
     }
 }
