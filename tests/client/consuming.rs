@@ -316,13 +316,13 @@ async fn a_queue_is_read_from_a_time_on() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_consumer_that_ends_leaves_its_successor_alone() {
     let cluster = Cluster::start();
-    let client = cluster.client_with_topic("T43", 1).await;
-    let start = || client.push_consumer("c43").subscribe("T43", "*").start_from(Start::First);
+    let client = cluster.client_with_topic("T60", 1).await;
+    let start = || client.push_consumer("c60").subscribe("T60", "*").start_from(Start::First);
     drop(start().await.unwrap());
     let successor = start().await.unwrap();
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert!(start().await.is_err(), "the successor is still there");
-    client.producer("p").await.unwrap().send(Message::new("T43", "x")).await.unwrap();
+    client.producer("p").await.unwrap().send(Message::new("T60", "x")).await.unwrap();
     successor.recv().await.unwrap().ack();
 }
 
@@ -335,14 +335,14 @@ async fn is_cancelled(future: impl Future) -> bool {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_start_or_shutdown_that_is_cancelled_leaves_nobody_behind() {
     let cluster = Cluster::start();
-    let client = cluster.client_with_topic("T44", 1).await;
-    let push = || client.push_consumer("c44").subscribe("T44", "*").start();
-    let lite = || client.lite_consumer("c44").subscribe("T44", "*").start();
+    let client = cluster.client_with_topic("T61", 1).await;
+    let push = || client.push_consumer("c61").subscribe("T61", "*").start();
+    let lite = || client.lite_consumer("c61").subscribe("T61", "*").start();
     assert!(is_cancelled(push()).await);
     assert!(is_cancelled(lite()).await);
     let consumer = push().await.unwrap();
     assert!(push().await.is_err(), "one that is refused does not end the other");
-    client.producer("p").await.unwrap().send(Message::new("T44", "x")).await.unwrap();
+    client.producer("p").await.unwrap().send(Message::new("T61", "x")).await.unwrap();
     let held = consumer.recv().await.unwrap();
     assert!(is_cancelled(consumer.shutdown(Duration::from_secs(1))).await);
     held.ack();

@@ -1,6 +1,10 @@
 //! Nameservers and a broker inside the test's process, or wherever the tests are told to go.
 
-use std::{net::SocketAddr, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    path::Path,
+};
 
 use castmq::{
     client::{Client, Message, Producer, Topic},
@@ -99,6 +103,30 @@ pub(crate) async fn send_numbers(producer: &Producer, topic: &str, count: usize)
     for number in 0..count {
         producer.send(Message::new(topic, number.to_string())).await.unwrap();
     }
+}
+
+/// Topics (`"T1"`) and groups (`"c1"`) that the test named by the first line of `source` writes out.
+fn names(source: &str) -> BTreeSet<&str> {
+    let is_name = |word: &&str| {
+        word.strip_prefix(['T', 'c']).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+    };
+    source.split('"').skip(1).step_by(2).filter(is_name).collect()
+}
+
+#[test]
+fn tests_that_may_share_a_cluster_share_no_topic_and_no_group() {
+    let mut seen = BTreeMap::new();
+    for file in ["administration", "consuming", "lite", "ordered", "sending", "traces"] {
+        let path = format!("{}/tests/client/{file}.rs", env!("CARGO_MANIFEST_DIR"));
+        for test in std::fs::read_to_string(path).unwrap().split("\nasync fn ").skip(1) {
+            let title = test.lines().next().unwrap().to_owned();
+            for name in names(test) {
+                let other = seen.insert(name.to_owned(), title.clone());
+                assert_eq!(other, None, "{name} is used by {title}, too");
+            }
+        }
+    }
+    assert!(seen.len() > 50, "only {} names were found", seen.len());
 }
 
 pub(crate) fn text(body: &[u8]) -> String {
