@@ -113,12 +113,22 @@ impl MappedFile {
     /// Gives published pages of a stand-in back to the system; they then read as zeros. Nobody may have or take a
     /// slice of them.
     pub(super) fn give_back(&self, range: Range<usize>) {
+        // SAFETY: the caller sees to it that nobody looks there.
+        unsafe { self.drop_pages(range) };
+    }
+
+    /// Takes the whole pages of a published range, which the writer does not come to any more, out of the
+    /// process's tables.
+    ///
+    /// # Safety
+    /// Where the mapping is not of a file, nobody may have or take a slice of the range.
+    unsafe fn drop_pages(&self, range: Range<usize>) {
         let page = rustix::param::page_size();
         let (start, end) = (range.start - range.start % page, range.end.min(self.published()));
         let len = (end - end % page).saturating_sub(start);
         if len > 0 {
-            // SAFETY: the range lies within the mapping, below `published`, where the writer does not come any
-            // more, and the caller sees to it that nobody else looks there. A failure costs memory only.
+            // SAFETY: the range lies within the mapping, and by the caller's word nobody sees a change of what
+            // is there. A failure costs memory only.
             let _ = unsafe { self.mapping.0.unchecked_advise_range(UncheckedAdvice::DontNeed, start, len) };
         }
     }
@@ -221,13 +231,10 @@ impl MappedFile {
     /// Takes published pages of a log file out of this process's tables, not out of memory: a system that lacks memory
     /// finds it cheaper there. Who reads them gets them back, several at a time.
     pub fn unmap(&self, range: Range<usize>) {
-        let page = rustix::param::page_size();
-        let (start, end) = (range.start - range.start % page, range.end.min(self.published()));
-        let len = (end - end % page).saturating_sub(start);
-        if len > 0 && self.is_file {
-            // SAFETY: the range lies within the mapping. That is shared with the file, so that nothing written is
-            // lost, and whoever reads there finds the same bytes.
-            let _ = unsafe { self.mapping.0.unchecked_advise_range(UncheckedAdvice::DontNeed, start, len) };
+        if self.is_file {
+            // SAFETY: the mapping is shared with the file, so that nothing written is lost, and whoever reads
+            // there finds the same bytes.
+            unsafe { self.drop_pages(range) };
         }
     }
 

@@ -52,6 +52,17 @@ async fn the_time_of_a_send_includes_its_wait_for_room() {
 }
 
 #[tokio::test]
+async fn a_send_may_have_all_the_time_there_is() {
+    let (address, _log) = start(|request| vec![stored(request)]).await;
+    let client = Client::connect(address.to_string()).await.unwrap();
+    let producer = client.producer("p").send_timeout(Duration::MAX).await.unwrap();
+    producer.send(Message::new("T", "x")).await.unwrap();
+    producer.send(Message::new("T", "x")).oneway().await.unwrap();
+    producer.send_batch(vec![Message::new("T", "x"), Message::new("T", "y")]).await.unwrap();
+    producer.shutdown().await;
+}
+
+#[tokio::test]
 async fn brokers_learn_at_once_of_a_producer_that_starts_later() {
     let (address, log) = start(|request| vec![stored(request)]).await;
     let client = Client::connect(address.to_string()).await.unwrap();

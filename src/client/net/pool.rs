@@ -131,12 +131,11 @@ impl Pool {
     pub(in crate::client) async fn call(
         &self,
         address: &str,
-        mut frame: Frame,
+        frame: Frame,
         timeout: Duration,
     ) -> Result<Frame, Error> {
-        self.sign(&mut frame);
         let started = Instant::now();
-        let connection = self.get(address).await?;
+        let (connection, frame) = self.signed(address, frame).await?;
         connection.call(frame, timeout.saturating_sub(started.elapsed())).await
     }
 
@@ -145,11 +144,10 @@ impl Pool {
     pub(in crate::client) async fn call_or_close(
         &self,
         address: &str,
-        mut frame: Frame,
+        frame: Frame,
         timeout: Duration,
     ) -> Result<Frame, Error> {
-        self.sign(&mut frame);
-        let connection = self.get(address).await?;
+        let (connection, frame) = self.signed(address, frame).await?;
         let answer = connection.call(frame, timeout).await;
         if matches!(answer, Err(Error::Timeout { .. })) {
             connection.close();
@@ -158,15 +156,17 @@ impl Pool {
     }
 
     /// Tells without an answer.
-    pub(in crate::client) async fn tell(&self, address: &str, mut frame: Frame) -> Result<(), Error> {
-        self.sign(&mut frame);
-        self.get(address).await?.tell(frame).await
+    pub(in crate::client) async fn tell(&self, address: &str, frame: Frame) -> Result<(), Error> {
+        let (connection, frame) = self.signed(address, frame).await?;
+        connection.tell(frame).await
     }
 
-    fn sign(&self, frame: &mut Frame) {
+    /// The connection, and the frame with our signature.
+    async fn signed(&self, address: &str, mut frame: Frame) -> Result<(Connection, Frame), Error> {
         if let Some(credentials) = &self.credentials {
-            credentials.sign(frame);
+            credentials.sign(&mut frame);
         }
+        Ok((self.get(address).await?, frame))
     }
 }
 

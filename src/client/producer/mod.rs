@@ -81,6 +81,9 @@ impl Drop for Shared {
     }
 }
 
+/// Any longer time would leave the range of clocks.
+const FOR_EVER: Duration = Duration::from_secs(30 * 365 * 86_400);
+
 /// When a send is over, with its wait for room, its look for a route and all its tries.
 #[derive(Clone, Copy, Debug)]
 struct Deadline {
@@ -91,7 +94,7 @@ struct Deadline {
 
 impl Deadline {
     fn within(after: Duration) -> Self {
-        Self { at: Instant::now() + after, after }
+        Self { at: Instant::now() + after.min(FOR_EVER), after }
     }
 
     /// What the future comes to in time; `whom` it waits for.
