@@ -116,7 +116,7 @@ fn names(source: &str) -> BTreeSet<&str> {
 #[test]
 fn tests_that_may_share_a_cluster_share_no_topic_and_no_group() {
     let mut seen = BTreeMap::new();
-    for file in ["administration", "consuming", "lite", "ordered", "sending", "traces"] {
+    for file in ["administration", "consuming", "lite", "ordered", "sending", "signed", "traces"] {
         let path = format!("{}/tests/client/{file}.rs", env!("CARGO_MANIFEST_DIR"));
         for test in std::fs::read_to_string(path).unwrap().split("\nasync fn ").skip(1) {
             let title = test.lines().next().unwrap().to_owned();

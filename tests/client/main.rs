@@ -11,6 +11,7 @@ mod lite;
 mod ordered;
 mod scripted;
 mod sending;
+mod signed;
 mod surface;
 #[cfg(feature = "tls")]
 mod tls;

@@ -12,6 +12,12 @@ public enum Setup {
     EARLY_CHECKS(1, "autoCreateTopicEnable=true", "transactionTimeOut=1000", "transactionCheckInterval=1000"),
     /** Messages of up to three days ahead, as in RocketMQ by default, which can be taken back. */
     TIMERS(1, "autoCreateTopicEnable=true", "timerMaxDelaySec=259200", "recallMessageEnable=true"),
+    /** Requests are served only with the signature of a user: on the control, as CastMQ does not look at signatures. */
+    SIGNED(1, "authenticationEnabled=true",
+        "authenticationProvider=org.apache.rocketmq.auth.authentication.provider.DefaultAuthenticationProvider",
+        "authenticationMetadataProvider=org.apache.rocketmq.auth.authentication.provider.LocalAuthenticationMetadataProvider",
+        "initAuthenticationUser={\"username\":\"alice\",\"password\":\"secret\"}",
+        "innerClientAuthenticationCredentials={\"accessKey\":\"alice\",\"secretKey\":\"secret\"}"),
     TWO_NAMESERVERS(2, "autoCreateTopicEnable=true"),
     /** The store changes hands: small files, and what is pending comes soon. CastMQ has it first. */
     EXCHANGE(1, "mappedFileSizeCommitLog=1048576", "mappedFileSizeConsumeQueue=20000", "messageDelayLevel=1s 6s 2h",
