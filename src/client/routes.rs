@@ -31,6 +31,10 @@ use crate::protocol::{
 /// How long a provisional route is used before the nameserver is asked for the real one.
 const PROVISIONAL_FOR: Duration = Duration::from_secs(1);
 
+/// How long the nameservers may say that a topic does not exist before its route is forgotten: one that has just started
+/// knows no topics until the brokers have registered with it.
+const REMEMBERED_FOR: Duration = Duration::from_secs(300);
+
 /// Topics and where they lie.
 #[derive(Debug)]
 pub(super) struct Routes {
@@ -53,6 +57,21 @@ struct Table {
 impl Table {
     fn put(&mut self, topic: &str, route: Arc<Route>) {
         self.topics.insert(topic.to_owned(), (route, Instant::now()));
+        self.list_brokers();
+    }
+
+    /// The nameservers know nothing of a topic, as of `now`.
+    fn missing(&mut self, topic: &str, now: Instant) {
+        let is_over = |(route, since): &(Arc<Route>, Instant)| {
+            now.duration_since(*since) >= if route.provisional { PROVISIONAL_FOR } else { REMEMBERED_FOR }
+        };
+        if self.topics.get(topic).is_some_and(is_over) {
+            self.topics.remove(topic);
+            self.list_brokers();
+        }
+    }
+
+    fn list_brokers(&mut self) {
         // What was heard last counts, where routes name other addresses for a broker.
         let mut routes: Vec<_> = self.topics.values().collect();
         routes.sort_by_key(|(_, since)| *since);
@@ -185,7 +204,10 @@ impl Routes {
         for (topic, old) in topics {
             match self.update(pool, &topic).await {
                 Ok(new) => changed |= new.data != old.data,
-                Err(Error::Route { .. }) if old.provisional => {}
+                Err(Error::Route { .. }) => {
+                    debug!(topic, "the nameservers do not know the topic");
+                    self.table().missing(&topic, Instant::now());
+                }
                 Err(error) => warn!(topic, %error, "cannot refresh the route"),
             }
         }
@@ -225,16 +247,36 @@ mod tests {
     use super::*;
     use crate::protocol::route::BrokerData;
 
+    fn data(port: u16) -> TopicRouteData {
+        let broker = BrokerData {
+            broker_name: "b".into(),
+            broker_addrs: [(MASTER_ID, format!("h:{port}"))].into(),
+            ..BrokerData::default()
+        };
+        TopicRouteData { broker_datas: vec![broker], ..Default::default() }
+    }
+
+    fn route(port: u16) -> Arc<Route> {
+        Arc::new(Route::of("T", data(port)))
+    }
+
+    #[test]
+    fn a_topic_that_is_gone_is_forgotten_but_not_at_once() {
+        let mut table = Table::default();
+        table.put("T", route(1));
+        table.put("new", Arc::new(Route::provisional("new", data(1), 4)));
+        let began = Instant::now();
+        for (after, left) in [(0, 2), (2, 1), (299, 1), (301, 0)] {
+            let now = began + Duration::from_secs(after);
+            table.missing("T", now);
+            table.missing("new", now);
+            assert_eq!(table.topics.len(), left, "after {after} s");
+            assert_eq!(table.brokers.is_empty(), left == 0, "after {after} s");
+        }
+    }
+
     #[test]
     fn the_address_heard_last_counts() {
-        let route = |port: u16| {
-            let broker = BrokerData {
-                broker_name: "b".into(),
-                broker_addrs: [(MASTER_ID, format!("h:{port}"))].into(),
-                ..BrokerData::default()
-            };
-            Arc::new(Route::of("T", TopicRouteData { broker_datas: vec![broker], ..Default::default() }))
-        };
         let mut table = Table::default();
         // Many, as the order of a map is anybody's guess.
         for port in 0..20 {

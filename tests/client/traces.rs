@@ -82,3 +82,36 @@ async fn what_becomes_of_a_message_can_be_followed() {
         ]
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_consumes_traces_leaves_none() {
+    let cluster = Cluster::start();
+    cluster.client_with_topic("T64", 1).await;
+    let client = Client::builder().nameserver(cluster.nameserver()).trace(TRACE_TOPIC).await.unwrap();
+    let producer = client.producer("p64").await.unwrap();
+    let receipt = producer.send(Message::new("T64", "x")).await.unwrap();
+    producer.shutdown().await;
+    let consumer =
+        client.push_consumer("c64").subscribe(TRACE_TOPIC, "*").start_from(Start::First).await.unwrap();
+    loop {
+        let delivery = consumer.recv().await.unwrap();
+        let is_ours = text(delivery.body()).contains(&receipt.message_id);
+        delivery.ack();
+        if is_ours {
+            break;
+        }
+    }
+    // Sends what is left of the traces.
+    consumer.shutdown(Duration::from_secs(1)).await;
+    let lite =
+        client.lite_consumer("c65").subscribe(TRACE_TOPIC, "*").start_from(Start::First).await.unwrap();
+    let mut about_traces = 0;
+    loop {
+        let messages = lite.poll(Duration::from_secs(1)).await.unwrap();
+        if messages.is_empty() {
+            break;
+        }
+        about_traces += messages.iter().filter(|message| text(message.body()).contains("c64")).count();
+    }
+    assert_eq!(about_traces, 0);
+}

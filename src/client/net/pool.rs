@@ -179,10 +179,34 @@ fn back_off(failures: u32) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::{codes::RequestCode, header::Header};
 
     #[test]
     fn back_off_grows_within_bounds() {
         assert!((25..=50).contains(&back_off(0).as_millis()));
         assert!((1500..=3000).contains(&back_off(60).as_millis()));
+    }
+
+    #[tokio::test]
+    async fn silence_ends_the_connection_only_for_who_takes_it_for_death() {
+        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = silent.local_addr().unwrap().to_string();
+        let pool = Pool::new(&ClientBuilder::default(), mpsc::channel(1).0);
+        let first = pool.get(&address).await.unwrap();
+        let frame = || Frame::from(Header::request(RequestCode::HEART_BEAT));
+        let patience = Duration::from_millis(20);
+        let outcome = pool.call(&address, frame(), patience).await;
+        assert!(matches!(outcome, Err(Error::Timeout { .. })), "{outcome:?}");
+        assert!(first.is_open(), "a slow answer is no death");
+        let outcome = pool.call_or_close(&address, frame(), patience).await;
+        assert!(matches!(outcome, Err(Error::Timeout { .. })), "{outcome:?}");
+        tokio::time::timeout(Duration::from_secs(5), async {
+            while first.is_open() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        })
+        .await
+        .unwrap();
+        assert!(pool.get(&address).await.unwrap().is_open());
     }
 }

@@ -51,28 +51,30 @@ impl<'a> Request<'a> {
 }
 
 pub(super) async fn request(shared: &Arc<Shared>, message: Message, timeout: Duration) -> Result<Bytes> {
-    let started = Instant::now();
+    let deadline = Deadline::within(timeout);
     let correlation_id = shared.core.unique_id().as_str().to_owned();
     let topic = message.topic().to_owned();
-    // The broker finds the way back by a heartbeat that knows of this producer.
-    let is_new = !shared.core.routes.is_known(&topic);
-    shared.route(&topic).await?;
-    if is_new && shared.announced.initialized() {
-        shared.core.heartbeat().await;
-    }
-    shared.announced.get_or_init(|| shared.core.heartbeat()).await;
+    deadline.bound("the brokers", announce(shared, &topic)).await?;
     let mut expected = shared.core.replies.expect(correlation_id.clone());
     let message = message
         .set(name::CORRELATION_ID, correlation_id)
         .set(name::REPLY_TO_CLIENT, shared.core.client_id.clone())
-        .set(name::TTL, timeout.as_millis().to_string());
-    Sending::new(shared, message).timeout(timeout).run(TransactionType::None, &[]).await?;
-    let left = timeout.saturating_sub(started.elapsed());
-    match tokio::time::timeout(left, &mut expected.reply).await {
-        Ok(Ok(reply)) => Ok(reply),
-        Ok(Err(_)) => Err(Error::Closed),
-        Err(_) => Err(Error::Timeout { address: format!("a consumer of {topic}"), after: timeout }),
+        .set(name::TTL, i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX).to_string());
+    let left = deadline.at.saturating_duration_since(Instant::now());
+    Sending::new(shared, message).timeout(left).run(TransactionType::None, &[]).await?;
+    let reply = async { (&mut expected.reply).await.map_err(|_| Error::Closed) };
+    deadline.bound(&format!("a consumer of {topic}"), reply).await
+}
+
+/// Has the brokers of a topic told of this producer: they find the way back by that.
+async fn announce(shared: &Arc<Shared>, topic: &str) -> Result<()> {
+    let is_new = !shared.core.routes.is_known(topic);
+    shared.route(topic).await?;
+    if is_new && shared.announced.initialized() {
+        shared.core.heartbeat().await;
     }
+    shared.announced.get_or_init(|| shared.core.heartbeat()).await;
+    Ok(())
 }
 
 pub(super) async fn reply(shared: &Arc<Shared>, question: &Request<'_>, body: Bytes) -> Result<Receipt> {
