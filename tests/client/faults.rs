@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use castmq::client::{Client, Message, Start};
+#[cfg(feature = "chaos")]
+use castmq::{actors::supervision::chaos, testing::Fault};
 
 use crate::harness::{Cluster, eventually, send_numbers, text};
 
@@ -70,4 +72,51 @@ async fn a_nameserver_that_is_lost_half_way_is_not_missed() {
     let delivery = consumer.recv().await.unwrap();
     assert_eq!(text(delivery.body()), "last");
     delivery.ack();
+}
+
+#[cfg(feature = "chaos")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_part_of_the_broker_that_crashes_costs_a_retry_at_most() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    let cluster = Cluster::with_nameservers(1);
+    let client = cluster.client_with_topic("T66", 1).await;
+    let consumer = client.push_consumer("c66").subscribe("T66", "*").start_from(Start::First).await.unwrap();
+    let producer = client.producer("p").await.unwrap();
+    let is_over = std::sync::Arc::new(AtomicBool::new(false));
+    let over = is_over.clone();
+    let sending = tokio::spawn(async move {
+        let mut sent = 0;
+        while !over.load(Ordering::Relaxed) {
+            producer.send(Message::new("T66", sent.to_string())).await.unwrap();
+            sent += 1;
+        }
+        sent
+    });
+    let broker = cluster.broker();
+    let connections = || broker.snapshot().find("broker/remoting/connections").unwrap().children.clone();
+    tokio::task::block_in_place(|| {
+        for _ in 0..3 {
+            for part in ["store/commit-log", "store/dispatcher", "store/queues/T66:0", "groups/offsets"] {
+                broker.strike(part, &Fault::FailStart);
+            }
+            let before = connections();
+            for connection in &before {
+                // It may be gone by now.
+                let _ = chaos::inject(&broker.tree, &connection.path, Fault::PanicInFuture);
+            }
+            let since = std::time::Instant::now();
+            while before.iter().all(|it| connections().iter().any(|now| now.path == it.path)) {
+                assert!(since.elapsed() < Duration::from_secs(5), "no connection has crashed");
+            }
+        }
+    });
+    is_over.store(true, Ordering::Relaxed);
+    let sent = sending.await.unwrap();
+    let mut missing: std::collections::BTreeSet<usize> = (0..sent).collect();
+    while !missing.is_empty() {
+        let delivery = tokio::time::timeout(Duration::from_secs(30), consumer.recv()).await.unwrap().unwrap();
+        missing.remove(&text(delivery.body()).parse().unwrap());
+        delivery.ack();
+    }
 }

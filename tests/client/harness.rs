@@ -67,6 +67,12 @@ impl Cluster {
         own.broker = Some(start_broker(own.dir.path(), &nameservers, own.address.port()));
     }
 
+    /// The broker that runs.
+    #[cfg(feature = "chaos")]
+    pub(crate) fn broker(&self) -> &RunningBroker {
+        self.own.as_ref().and_then(|own| own.broker.as_ref()).expect("a broker of one's own")
+    }
+
     pub(crate) fn nameserver(&self) -> String {
         self.nameservers.join(";")
     }
