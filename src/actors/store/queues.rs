@@ -1,6 +1,7 @@
 //! Where the queue actors are found, and how they come to be.
 
 use std::{
+    collections::BTreeMap,
     fmt,
     sync::{Arc, OnceLock},
     time::Duration,
@@ -25,8 +26,11 @@ use crate::{
 #[derive(Clone)]
 pub struct Queues(Arc<Directory>);
 
+/// The queues of a topic by their ids, of which there may be many.
+type Addresses = BTreeMap<i32, Address<QueueMessage>>;
+
 struct Directory {
-    topics: DashMap<Box<str>, Vec<(i32, Address<QueueMessage>)>>,
+    topics: DashMap<Box<str>, Addresses>,
     branch: Branch,
     arbiter: ArbiterHandle,
     capacity: usize,
@@ -70,8 +74,7 @@ impl Queues {
             return Ok(address.clone());
         }
         let address = self.start(topic, queue_id);
-        queues.retain(|(id, _)| *id != queue_id);
-        queues.push((queue_id, address.clone()));
+        queues.insert(queue_id, address.clone());
         Ok(address)
     }
 
@@ -112,13 +115,14 @@ impl Queues {
 
     /// The actor of a queue, if there is one.
     pub(super) fn live(&self, topic: &str, queue_id: i32) -> Option<Address<QueueMessage>> {
-        find(&self.0.topics.get(topic)?, queue_id).cloned()
+        let queues = self.0.topics.get(topic)?;
+        find(&queues, queue_id).cloned()
     }
 
     /// Stops the actors of a topic and forgets them; for a topic that is deleted.
     pub(crate) fn forget(&self, topic: &str) {
         if let Some((_, queues)) = self.0.topics.remove(topic) {
-            for (_, address) in queues {
+            for address in queues.into_values() {
                 address.finish(QueueMessage::Close);
             }
         }
@@ -135,8 +139,8 @@ impl Queues {
     }
 }
 
-fn find(queues: &[(i32, Address<QueueMessage>)], queue_id: i32) -> Option<&Address<QueueMessage>> {
-    queues.iter().find(|(id, address)| *id == queue_id && !address.is_closed()).map(|(_, address)| address)
+fn find(queues: &Addresses, queue_id: i32) -> Option<&Address<QueueMessage>> {
+    queues.get(&queue_id).filter(|address| !address.is_closed())
 }
 
 impl fmt::Debug for Queues {
