@@ -73,6 +73,10 @@ pub struct Traffic {
     pub found_by_users: Tally,
     /// Reads that found none.
     pub missed: Tally,
+    /// Went into the timer wheel.
+    pub timed: Tally,
+    /// Came out of it when they were due.
+    pub due: Tally,
     read: DashMap<Reader, Arc<Tally>>,
     sent_back: DashMap<Reader, Arc<Tally>>,
 }

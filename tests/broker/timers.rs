@@ -323,6 +323,24 @@ fn the_broker_says_how_many_messages_wait() {
     }
 }
 
+#[test]
+fn the_broker_says_how_fast_messages_come_and_go() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_broker, mut client) = started(dir.path(), |_| {});
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        client.send_with("T", 0, b"x", "TIMER_DELAY_SEC=1;").unwrap();
+        let answer = client.ask(RequestCode::GET_BROKER_RUNTIME_INFO, &(), b"");
+        let table: KvTable = castmq::protocol::json::from_slice(&answer.body).unwrap();
+        let told = ["timerEnqueueTps", "timerDequeueTps"].map(|key| table.table[key].clone());
+        if told.iter().all(|rate| (0.1..11.0).contains(&rate.parse::<f64>().unwrap())) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{told:?}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
 #[cfg(feature = "chaos")]
 mod crashes {
     use std::{

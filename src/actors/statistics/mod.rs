@@ -72,6 +72,37 @@ pub struct Days {
     pub now: [u64; 2],
 }
 
+/// What was counted of the whole broker since it began.
+#[derive(Debug, Clone, Copy)]
+pub struct Totals {
+    /// Messages stored.
+    pub stored: u64,
+    /// Pulls that found messages.
+    pub found: u64,
+    /// Pulls that found none.
+    pub missed: u64,
+    /// Messages read.
+    pub read: u64,
+    /// Messages that went into the timer wheel.
+    pub timed: u64,
+    /// Messages that came out of it when they were due.
+    pub due: u64,
+}
+
+impl Totals {
+    fn of(traffic: &Traffic) -> Self {
+        let found = traffic.found.get();
+        Self {
+            stored: traffic.stored.get().messages,
+            found: found.times,
+            missed: traffic.missed.get().times,
+            read: found.messages,
+            timed: traffic.timed.get().messages,
+            due: traffic.due.get().messages,
+        }
+    }
+}
+
 /// Rates over 10 s, a minute and ten minutes, per second.
 pub type Rates = [Option<f64>; 3];
 
@@ -91,8 +122,7 @@ struct Shared {
 struct Table {
     /// By kind, and topic, `topic@group` or cluster.
     series: HashMap<(Kind, String), Series>,
-    /// Stored, found, missed, read.
-    totals: Seconds<4>,
+    totals: Seconds<Totals>,
     days: Days,
     hour: Option<u8>,
     /// Since the first actor began.
@@ -142,9 +172,8 @@ impl Statistics {
         table.series.get(&(kind, key)).map_or(0.0, |series| series.show(|one| one.messages).stats_minute.tps)
     }
 
-    /// Rates of the whole broker, of a sum of these: messages stored, pulls that found some, pulls that found none,
-    /// messages read.
-    pub fn rates(&self, of: impl Fn(&[u64; 4]) -> u64) -> Rates {
+    /// Rates of the whole broker, of one of these or a sum.
+    pub fn rates(&self, of: impl Fn(&Totals) -> u64) -> Rates {
         self.table().totals.rates(of)
     }
 
@@ -186,8 +215,6 @@ impl Statistics {
 
     fn tick(&self, now: Millis) {
         let traffic = self.traffic();
-        let (stored, found) = (traffic.stored.get(), traffic.found.get());
-        let totals = [stored.messages, found.times, traffic.missed.get().times, found.messages];
         let seconds = self.table().seconds;
         let all = seconds.is_multiple_of(SAMPLED_EVERY).then(|| self.collect());
         if seconds.is_multiple_of(SECONDS_SHOWN) && seconds > 0 {
@@ -195,7 +222,7 @@ impl Statistics {
         }
         let (hour, by_users) = (local_hour(now), self.by_users());
         let mut table = self.table();
-        table.totals.sample(now, totals);
+        table.totals.sample(now, Totals::of(traffic));
         if table.hour.replace(hour).is_some_and(|before| before > hour) {
             table.days.yesterday = std::mem::replace(&mut table.days.today, by_users);
         }

@@ -76,13 +76,19 @@ impl Ring {
 }
 
 /// Samples that the rates of the whole broker are made of: one a second, for ten minutes.
-#[derive(Debug, Default)]
-pub(super) struct Seconds<const N: usize>(VecDeque<(Millis, [u64; N])>);
+#[derive(Debug)]
+pub(super) struct Seconds<T>(VecDeque<(Millis, T)>);
 
 const TEN_MINUTES: usize = 600;
 
-impl<const N: usize> Seconds<N> {
-    pub(super) fn sample(&mut self, now: Millis, counts: [u64; N]) {
+impl<T> Default for Seconds<T> {
+    fn default() -> Self {
+        Self(VecDeque::new())
+    }
+}
+
+impl<T> Seconds<T> {
+    pub(super) fn sample(&mut self, now: Millis, counts: T) {
         self.0.push_back((now, counts));
         if self.0.len() > TEN_MINUTES + 1 {
             self.0.pop_front();
@@ -91,7 +97,7 @@ impl<const N: usize> Seconds<N> {
 
     /// The rates over the last 10 s, minute and ten minutes, of the sum of some counts; `None` where the broker
     /// has not run for so long.
-    pub(super) fn rates(&self, of: impl Fn(&[u64; N]) -> u64) -> [Option<f64>; 3] {
+    pub(super) fn rates(&self, of: impl Fn(&T) -> u64) -> [Option<f64>; 3] {
         [10, 60, TEN_MINUTES].map(|span| {
             let (to, last) = self.0.back()?;
             let (from, first) = self.0.get(self.0.len().checked_sub(span + 1)?)?;

@@ -18,7 +18,7 @@ use crate::{
 const VERSION: &str = "V5_4_0";
 
 /// What RocketMQ's pools and meters would show; here requests wait in mailboxes, whose delays are not measured.
-const AT_REST: [(&str, &str); 23] = [
+const AT_REST: [(&str, &str); 21] = [
     ("EndTransactionQueueSize", "0"),
     ("EndTransactionThreadPoolQueueCapacity", "100000"),
     ("ackThreadPoolQueueCapacity", "100000"),
@@ -39,8 +39,6 @@ const AT_REST: [(&str, &str); 23] = [
     ("dispatchMaxBuffer", "0"),
     ("pageCacheLockTimeMills", "0"),
     ("startAcceptSendRequestTimeStamp", "0"),
-    ("timerDequeueTps", "0.0"),
-    ("timerEnqueueTps", "0.0"),
     ("brokerActive", "true"),
 ];
 
@@ -108,12 +106,16 @@ fn traffic(broker: &Broker, put: &mut dyn FnMut(&str, &dyn Display)) {
         }
     }
     let rates = &broker.statistics;
-    put("putTps", &windows(rates.rates(|[stored, ..]| *stored)));
-    put("getFoundTps", &windows(rates.rates(|[_, found, ..]| *found)));
-    put("getMissTps", &windows(rates.rates(|[_, _, missed, _]| *missed)));
-    let all = rates.rates(|[_, found, missed, _]| found + missed);
+    put("putTps", &windows(rates.rates(|totals| totals.stored)));
+    put("getFoundTps", &windows(rates.rates(|totals| totals.found)));
+    put("getMissTps", &windows(rates.rates(|totals| totals.missed)));
+    let all = rates.rates(|totals| totals.found + totals.missed);
     put("getTotalTps", &windows(all.map(|rate| Some(rate.unwrap_or(0.0)))));
-    put("getTransferredTps", &windows(rates.rates(|[.., read]| *read)));
+    put("getTransferredTps", &windows(rates.rates(|totals| totals.read)));
+    let [timed, ..] = rates.rates(|totals| totals.timed);
+    put("timerEnqueueTps", &format_args!("{:?}", timed.unwrap_or(0.0)));
+    let [due, ..] = rates.rates(|totals| totals.due);
+    put("timerDequeueTps", &format_args!("{:?}", due.unwrap_or(0.0)));
 }
 
 /// Rates with blanks between them; nothing stands for a span that is not over yet.

@@ -112,6 +112,7 @@ impl TimerActor {
                 deletes: asked.deletes,
             };
             files.enqueue(&timed, now)?;
+            timer.store.traffic().timed.add(1, 0);
             timer.metrics.count(asked.real_topic.as_bytes(), if asked.deletes.is_some() { -1 } else { 1 });
         }
         files.write()

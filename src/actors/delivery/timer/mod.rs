@@ -70,6 +70,7 @@ impl Flight {
         settled.done += 1;
         settled.fewer += self.fewer;
         drop(settled);
+        self.timer.store.traffic().due.add(1, 0);
         self.timer.metrics.count(&self.real_topic, -self.fewer);
     }
 }
