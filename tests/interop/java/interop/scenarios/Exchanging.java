@@ -40,6 +40,12 @@ final class Exchanging {
         travel(it, "TERM", "KILL", "KILL");
     }
 
+    /** A kill would lose what is in the buffers, which is the price of them. */
+    @Scenario(on = Setup.EXCHANGE_BUFFERED, seconds = 200)
+    static void aStoreWithWriteBuffersGoesForthAndBack(Scene it) throws Exception {
+        travel(it, "TERM", "TERM");
+    }
+
     private static void travel(Scene it, String... signals) throws Exception {
         Journey journey = new Journey(it);
         for (String signal : signals) {

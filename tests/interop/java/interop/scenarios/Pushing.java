@@ -11,8 +11,13 @@ import interop.Check;
 import interop.Inbox;
 import interop.Scenario;
 import interop.Scene;
+import interop.Setup;
+import org.apache.rocketmq.client.producer.DefaultMQProducer;
+import org.apache.rocketmq.common.UtilAll;
 import org.apache.rocketmq.common.consumer.ConsumeFromWhere;
+import org.apache.rocketmq.common.message.Message;
 import org.apache.rocketmq.common.message.MessageExt;
+import org.apache.rocketmq.common.message.MessageQueue;
 import org.apache.rocketmq.remoting.protocol.heartbeat.MessageModel;
 
 /** Push consumers: everything once, shared, broadcast, from the right place on. */
@@ -98,6 +103,45 @@ final class Pushing {
         Inbox inbox = it.consume(it.name("group"), topic, "*", c -> c.setConsumeFromWhere(where));
         bodies.addAll(it.send(topic, "new-", 10));
         inbox.expect(bodies);
+    }
+
+    /** The oldest messages are gone: a broker leaves it to the client now where a new group begins. */
+    @Scenario(on = Setup.NOTHING_KEPT, seconds = 180)
+    static void newGroupsOnAnOldTopic(Scene it) throws Exception {
+        String topic = it.topic(1);
+        MessageQueue queue = it.queue(topic, 0);
+        DefaultMQProducer large = it.producer(p -> p.setCompressMsgBodyOverHowmuch(1 << 20));
+        List<String> old = new ArrayList<>();
+        for (int i = 0; i < 35; i++) {
+            old.add("old-" + i + "x".repeat(100_000));
+            Scene.stored(large.send(new Message(topic, Scene.bytes(old.get(i)))));
+        }
+        it.admin().deleteExpiredCommitLogByAddr(it.broker);
+        // The control looks for old files for the first time when it has run for a minute.
+        long min = Check.eventually(Duration.ofSeconds(100), "offset of the oldest message", () -> it.admin().minOffset(queue), n -> n > 0);
+        Check.that(min < old.size(), "the newest file is kept, the oldest message is %d", min);
+        // Consumers are told a time in seconds.
+        Thread.sleep(2_000);
+        String since = UtilAll.timeMillisToHumanString3(System.currentTimeMillis());
+        List<String> late = it.send(topic, "late-", 5);
+        Check.eventually(Duration.ofSeconds(5), "max offset", () -> it.admin().maxOffset(queue), n -> n == old.size() + late.size());
+
+        Inbox first = it.consume(it.name("first"), topic, "*", c -> c.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET));
+        Inbox last = it.consume(it.name("last"), topic, "*", c -> c.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_LAST_OFFSET));
+        Inbox timed = it.consume(it.name("timed"), topic, "*", c -> {
+            c.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_TIMESTAMP);
+            c.setConsumeTimestamp(since);
+        });
+        for (Inbox inbox : List.of(first, last, timed)) {
+            Check.eventually(Duration.ofSeconds(10), "the queue", () -> inbox.queues(topic), Set.of(0)::equals);
+        }
+        List<String> fresh = it.send(topic, "new-", 5);
+        last.expect(fresh);
+        List<String> expected = new ArrayList<>(late);
+        expected.addAll(fresh);
+        timed.expect(expected);
+        expected.addAll(old.subList((int) min, old.size()));
+        first.expect(expected);
     }
 
     @Scenario
