@@ -264,11 +264,9 @@ impl Core {
 
     async fn beat(&self, address: &str, body: bytes::Bytes) {
         let beat = request(RequestCode::HEART_BEAT, &(), body);
-        match self.pool.call_or_close(address, beat, self.request_timeout).await {
-            Ok(answer) => match succeeded(address, answer) {
-                Ok(_) => {}
-                Err(error) => debug!(address, %error, "a heartbeat is refused"),
-            },
+        let answer = self.pool.call_or_close(address, beat, self.request_timeout).await;
+        match answer.and_then(|answer| succeeded(address, answer)) {
+            Ok(_) => {}
             Err(Error::Timeout { .. }) => {
                 warn!(address, "a broker does not answer heartbeats: its connection is made anew");
             }

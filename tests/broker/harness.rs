@@ -1,10 +1,18 @@
 //! The broker inside the test's process: the names under which these tests know it.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
+
+use castmq::protocol::{codes::RequestCode, json, kv::KvTable};
 
 pub(crate) use castmq::testing::{
     Connection as Client, Got, RunningBroker as Running, message, pull, pulled, receipt,
 };
+
+/// What the broker says of itself.
+pub(crate) fn runtime(client: &mut Client) -> BTreeMap<String, String> {
+    let answer = client.ask(RequestCode::GET_BROKER_RUNTIME_INFO, &(), b"");
+    json::from_slice::<KvTable>(&answer.body).unwrap().table
+}
 
 /// Copies the files of a running broker, which are what a kill would leave: what says how far things are first, the
 /// log last. A file that it replaces meanwhile may be gone under its first name.

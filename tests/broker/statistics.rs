@@ -5,12 +5,11 @@ use std::{thread, time::Duration, time::Instant};
 use castmq::protocol::{
     codes::{RequestCode, ResponseCode},
     json,
-    kv::KvTable,
     requests::{message::SendBackRequest, stats::ViewBrokerStatsRequest},
     stats::{BrokerStatsData, BrokerStatsItem},
 };
 
-use crate::harness::{Client, Running};
+use crate::harness::{Client, Running, runtime};
 
 fn figures(client: &mut Client, name: &str, key: &str) -> Result<BrokerStatsData, String> {
     let asked = ViewBrokerStatsRequest { stats_name: name.into(), stats_key: key.into() };
@@ -32,11 +31,6 @@ fn minute(client: &mut Client, name: &str, key: &str, sum: i64) -> BrokerStatsIt
             _ => thread::sleep(Duration::from_millis(5)),
         }
     }
-}
-
-fn runtime(client: &mut Client) -> std::collections::BTreeMap<String, String> {
-    let answer = client.ask(RequestCode::GET_BROKER_RUNTIME_INFO, &(), b"");
-    json::from_slice::<KvTable>(&answer.body).unwrap().table
 }
 
 #[test]

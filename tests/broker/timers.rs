@@ -6,12 +6,11 @@ use castmq::{
     config::{BrokerConfig, Millis, Seconds},
     protocol::{
         codes::{RequestCode, ResponseCode},
-        kv::KvTable,
         requests::send::{RecallMessageRequest, RecallMessageResponse, SendMessageResponse},
     },
 };
 
-use crate::harness::{Client, Running, copied, pull, pulled};
+use crate::harness::{Client, Running, copied, pull, pulled, runtime};
 
 /// What is late by more than this was not woken in time, even on a busy machine.
 const TOO_LATE: i64 = 700;
@@ -312,10 +311,8 @@ fn the_broker_says_how_many_messages_wait() {
     }
     let deadline = Instant::now() + Duration::from_secs(5);
     loop {
-        let answer = client.ask(RequestCode::GET_BROKER_RUNTIME_INFO, &(), b"");
-        let table: KvTable = castmq::protocol::json::from_slice(&answer.body).unwrap();
-        let told =
-            ["timerReadBehind", "timerOffsetBehind", "timerCongestNum"].map(|key| table.table[key].clone());
+        let table = runtime(&mut client);
+        let told = ["timerReadBehind", "timerOffsetBehind", "timerCongestNum"].map(|key| table[key].clone());
         if told == ["0", "0", "3"] {
             return;
         }
@@ -330,9 +327,8 @@ fn the_broker_says_how_fast_messages_come_and_go() {
     let deadline = Instant::now() + Duration::from_secs(30);
     loop {
         client.send_with("T", 0, b"x", "TIMER_DELAY_SEC=1;").unwrap();
-        let answer = client.ask(RequestCode::GET_BROKER_RUNTIME_INFO, &(), b"");
-        let table: KvTable = castmq::protocol::json::from_slice(&answer.body).unwrap();
-        let told = ["timerEnqueueTps", "timerDequeueTps"].map(|key| table.table[key].clone());
+        let table = runtime(&mut client);
+        let told = ["timerEnqueueTps", "timerDequeueTps"].map(|key| table[key].clone());
         if told.iter().all(|rate| (0.1..11.0).contains(&rate.parse::<f64>().unwrap())) {
             return;
         }

@@ -11,14 +11,12 @@ use castmq::{
     protocol::{
         codes::{RequestCode, ResponseCode},
         fields::Fields,
-        json,
-        kv::KvTable,
     },
 };
 
 use crate::{
     faulty_disk::FaultyDisk,
-    harness::{Client, Running, message},
+    harness::{Client, Running, message, runtime},
 };
 
 const BODY: [u8; 3_000] = [7; 3_000];
@@ -46,9 +44,7 @@ fn view(client: &mut Client, id: &str) -> ResponseCode {
 }
 
 fn free_buffers(client: &mut Client) -> String {
-    let answer = client.ask(RequestCode::GET_BROKER_RUNTIME_INFO, &(), b"");
-    let info = json::from_slice::<KvTable>(&answer.body).unwrap();
-    info.table["remainTransientStoreBufferNumbs"].to_string()
+    runtime(client)["remainTransientStoreBufferNumbs"].clone()
 }
 
 fn try_send(client: &mut Client) -> ResponseCode {

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use castmq::client::{Client, Message, Start};
 #[cfg(feature = "chaos")]
-use castmq::{actors::supervision::chaos, testing::Fault};
+use castmq::{
+    actors::supervision::{Node, chaos},
+    testing::Fault,
+};
 
 use crate::harness::{Cluster, eventually, send_numbers, text};
 
@@ -106,7 +109,8 @@ async fn a_part_of_the_broker_that_crashes_costs_a_retry_at_most() {
                 let _ = chaos::inject(&broker.tree, &connection.path, Fault::PanicInFuture);
             }
             let since = std::time::Instant::now();
-            while before.iter().all(|it| connections().iter().any(|now| now.path == it.path)) {
+            let all_live = |now: Vec<Node>| before.iter().all(|it| now.iter().any(|now| now.path == it.path));
+            while all_live(connections()) {
                 assert!(since.elapsed() < Duration::from_secs(5), "no connection has crashed");
             }
         }

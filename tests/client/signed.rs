@@ -2,25 +2,23 @@
 
 use castmq::client::{Client, Credentials, Message, Start, Topic};
 
-use crate::harness::{Cluster, eventually, text};
+use crate::harness::{Cluster, await_broker, make_topic, text};
 
 /// The user that the servers know.
 const USER: (&str, &str) = ("alice", "secret");
 
 async fn client(cluster: &Cluster, (access_key, secret_key): (&str, &str)) -> Client {
     let credentials = Credentials::new(access_key, secret_key);
-    Client::builder().nameserver(cluster.nameserver()).credentials(credentials).await.unwrap()
+    let client = Client::builder().nameserver(cluster.nameserver()).credentials(credentials).await.unwrap();
+    await_broker(&client).await;
+    client
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_signs_with_the_right_secret_is_served() {
     let cluster = Cluster::start();
     let client = client(&cluster, USER).await;
-    eventually("the topic to be made", async || {
-        client.admin().create_topic(Topic::new("T62").queues(1)).await.is_ok()
-    })
-    .await;
-    eventually("the topic to be known", async || client.admin().route("T62").await.is_ok()).await;
+    make_topic(&client, "T62", 1).await;
     let producer = client.producer("p62").await.unwrap();
     producer.send(Message::new("T62", "one").key("k").tag("a")).await.unwrap();
     producer.send_batch(["two", "three"].map(|body| Message::new("T62", body))).await.unwrap();

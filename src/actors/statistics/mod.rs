@@ -73,7 +73,7 @@ pub struct Days {
 }
 
 /// What was counted of the whole broker since it began.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Totals {
     /// Messages stored.
     pub stored: u64,

@@ -76,16 +76,10 @@ impl Ring {
 }
 
 /// Samples that the rates of the whole broker are made of: one a second, for ten minutes.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Seconds<T>(VecDeque<(Millis, T)>);
 
 const TEN_MINUTES: usize = 600;
-
-impl<T> Default for Seconds<T> {
-    fn default() -> Self {
-        Self(VecDeque::new())
-    }
-}
 
 impl<T> Seconds<T> {
     pub(super) fn sample(&mut self, now: Millis, counts: T) {

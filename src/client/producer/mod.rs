@@ -81,7 +81,7 @@ impl Drop for Shared {
     }
 }
 
-/// Any longer time would leave the range of clocks.
+/// As good as endless; clocks have no place for much more.
 const FOR_EVER: Duration = Duration::from_secs(30 * 365 * 86_400);
 
 /// When a send is over, with its wait for room, its look for a route and all its tries.

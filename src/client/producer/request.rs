@@ -3,7 +3,6 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use tokio::time::Instant;
 
 use super::{Deadline, Receipt, Sending, Shared, send::Outgoing};
 use crate::{
@@ -60,8 +59,7 @@ pub(super) async fn request(shared: &Arc<Shared>, message: Message, timeout: Dur
         .set(name::CORRELATION_ID, correlation_id)
         .set(name::REPLY_TO_CLIENT, shared.core.client_id.clone())
         .set(name::TTL, i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX).to_string());
-    let left = deadline.at.saturating_duration_since(Instant::now());
-    Sending::new(shared, message).timeout(left).run(TransactionType::None, &[]).await?;
+    Sending::new(shared, message).run_by(&deadline, TransactionType::None, &[]).await?;
     let reply = async { (&mut expected.reply).await.map_err(|_| Error::Closed) };
     deadline.bound(&format!("a consumer of {topic}"), reply).await
 }

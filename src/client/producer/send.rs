@@ -180,13 +180,24 @@ impl<'a> Sending<'a> {
     }
 
     pub(super) async fn run(self, transaction: TransactionType, more: &[(&str, &str)]) -> Result<Receipt> {
-        let Self { shared, message, choice, timeout } = self;
+        let deadline = Deadline::within(self.timeout);
+        self.run_by(&deadline, transaction, more).await
+    }
+
+    /// As [`Sending::run`], with the deadline of something that this is a part of.
+    pub(super) async fn run_by(
+        self,
+        deadline: &Deadline,
+        transaction: TransactionType,
+        more: &[(&str, &str)],
+    ) -> Result<Receipt> {
+        let Self { shared, message, choice, .. } = self;
         message.check(shared.settings.max_message_size)?;
-        let (started, deadline) = (Instant::now(), Deadline::within(timeout));
-        let _room = shared.admit(message.body_len(), &deadline).await?;
+        let started = Instant::now();
+        let _room = shared.admit(message.body_len(), deadline).await?;
         let outgoing = Outgoing::of(shared, &message, transaction, more)?;
         let span = debug_span!("send", topic = message.topic(), id = outgoing.unique_id);
-        let receipt = shared.deliver(outgoing, choice, &deadline).instrument(span).await?;
+        let receipt = shared.deliver(outgoing, choice, deadline).instrument(span).await?;
         if let Some(tracer) = &shared.core.tracer {
             tracer.published(&shared.group, &message, &receipt, transaction, started.elapsed());
         }

@@ -112,15 +112,18 @@ fn traffic(broker: &Broker, put: &mut dyn FnMut(&str, &dyn Display)) {
     let all = rates.rates(|totals| totals.found + totals.missed);
     put("getTotalTps", &windows(all.map(|rate| Some(rate.unwrap_or(0.0)))));
     put("getTransferredTps", &windows(rates.rates(|totals| totals.read)));
-    let [timed, ..] = rates.rates(|totals| totals.timed);
-    put("timerEnqueueTps", &format_args!("{:?}", timed.unwrap_or(0.0)));
-    let [due, ..] = rates.rates(|totals| totals.due);
-    put("timerDequeueTps", &format_args!("{:?}", due.unwrap_or(0.0)));
+    put("timerEnqueueTps", &latest(rates.rates(|totals| totals.timed)));
+    put("timerDequeueTps", &latest(rates.rates(|totals| totals.due)));
 }
 
 /// Rates with blanks between them; nothing stands for a span that is not over yet.
 fn windows(rates: Rates) -> String {
     rates.map(|rate| rate.map(|rate| format!("{rate:?}")).unwrap_or_default()).join(" ")
+}
+
+/// The rate over the shortest span alone; 0 until that is over.
+fn latest([rate, ..]: Rates) -> String {
+    format!("{:?}", rate.unwrap_or(0.0))
 }
 
 fn disks(broker: &Broker, put: &mut dyn FnMut(&str, &dyn Display)) {
